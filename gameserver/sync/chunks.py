@@ -1,0 +1,116 @@
+"""Chunks: the changes of one table since a baseline, packed once and shared by all players who need them.
+
+SPEC.md, section "Chunk": ``[table, removed ids, whole rows, block, ...]``. Only the view that sees everything exists so
+far; its group is the whole table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gameprotocol import _columns as columns
+from gameprotocol import _fields as kinds
+from gameserver.world.publish import IntColumn, PublishedTable
+
+_Mask: TypeAlias = NDArray[np.bool_]
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def full_chunk(table: PublishedTable) -> bytes | None:
+    """All rows whole, for a receiver that holds nothing; None when there are none."""
+    if not len(table.ids):
+        return None
+    return _encode([table.index, None, _whole(table, table.ids)])
+
+
+def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> bytes | None:
+    """What a receiver needs that holds the table as of ``baseline``; None when nothing changed.
+
+    Args:
+        baseline: a published tick, at most `limits.HISTORY_TICKS` before the last one.
+        previous_tick: the published tick before the last one: a receiver at it is sent small differences.
+    """
+    removed = table.removed_since(baseline)
+    held, whole = table.ids, None
+    if table.spawn_tick > baseline:
+        new = table.spawned_tick[held] > baseline
+        if new.any():
+            whole = _whole(table, held[new])
+            held = held[~new]
+    blocks = _blocks(table, held, baseline, exact=baseline == previous_tick) if len(held) else []
+    if whole is None and not blocks and not len(removed):
+        return None
+    return _encode([table.index, columns.pack_ids(removed) if len(removed) else None, whole, *blocks])
+
+
+def _whole(table: PublishedTable, ids: IntColumn) -> list[Any]:
+    return [columns.pack_ids(ids), *(_column(table, i, ids) for i in range(len(table.kinds)))]
+
+
+def _column(table: PublishedTable, i: int, ids: IntColumn) -> Any:
+    kind = table.kinds[i]
+    if kind.is_object:
+        store = table.objects[i]
+        return [store[id] for id in ids.tolist()]
+    return columns.pack_column(kind, table.integers[i, ids])
+
+
+def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) -> list[list[Any]]:
+    """Changed fields, those with the same (or nearly the same) rows in one block.
+
+    Args:
+        held: rows that the receiver holds and that are still there, ascending.
+        exact: the receiver holds the tick before, so differences may be sent.
+    """
+    groups: list[tuple[_Mask, list[int]]] = []
+    for i, changed_tick in enumerate(table.field_changed_tick):
+        if changed_tick <= baseline:
+            continue
+        mask = table.changed_tick[i, held] > baseline
+        if mask.any():
+            _add_to_group(groups, mask, i, table.kinds)
+    return [_block(table, held, mask, fields, exact) for mask, fields in groups]
+
+
+def _add_to_group(
+    groups: list[tuple[_Mask, list[int]]], mask: _Mask, i: int, table_kinds: tuple[kinds.FieldKind, ...]
+) -> None:
+    """Join a field to a block whose rows are so like its own that sending some values too many is cheaper than naming the rows again."""
+    if not table_kinds[i].is_object:
+        count = int(np.count_nonzero(mask))
+        for at, (other, fields) in enumerate(groups):
+            if table_kinds[fields[0]].is_object:
+                continue
+            union = mask | other
+            joined, other_count = int(np.count_nonzero(union)), int(np.count_nonzero(other))
+            too_many = (joined - other_count) * len(fields) + joined - count
+            naming = 2 + (0 if count == len(mask) else min(count, len(mask) // 8))
+            if too_many <= naming:
+                groups[at] = (union, [*fields, i])
+                return
+    groups.append((mask, [i]))
+
+
+def _block(table: PublishedTable, held: IntColumn, mask: _Mask, fields: list[int], exact: bool) -> list[Any]:
+    count = int(np.count_nonzero(mask))
+    if count == len(held):
+        ids, named = held, None
+    else:
+        ids = held[mask]
+        named = columns.pack_ids(ids) if count < len(held) // 8 else columns.pack_bitmap(mask)
+    block: list[Any] = [named]
+    for i in fields:
+        block.append(i)
+        block.append(
+            _differences(table, i, ids) if exact and table.kinds[i].takes_differences else _column(table, i, ids)
+        )
+    return block
+
+
+def _differences(table: PublishedTable, i: int, ids: IntColumn) -> Any:
+    difference = np.where(table.changed_tick[i, ids] == table.field_changed_tick[i], table.difference[i, ids], 0)
+    return columns.pack_differences(table.kinds[i], table.integers[i, ids], difference)

@@ -1,0 +1,290 @@
+"""Publish: compare a table's quantised columns with what was last published, and remember what changed when.
+
+Storage is by entity id. For every field the integers that players hold, the tick at which each changed last, and the
+difference to the tick before; for every entity the tick at which it came. From these the change set against *any* older
+tick can be read off, so a player whose link skipped ticks is served from the same arrays as all others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gameprotocol import _fields as kinds
+from gameprotocol import limits
+from gameprotocol._hashing import rows_hash
+from gameserver.world.errors import FieldValueError
+from gameserver.world.fields import Field
+from gameserver.world.quantise import Quantiser, make_quantiser
+from gameserver.world.table import Table
+from gameserver.world.world import World
+
+IntColumn: TypeAlias = NDArray[np.int64]
+_FIRST_IDS: Final = 16
+_NO_IDS: Final = np.empty(0, np.int64)
+
+
+class PublishedTable:
+    """What players can know of one table at the last published tick.
+
+    Attributes:
+        kinds: its replicated fields in wire order.
+        ids: of the entities that are there, ascending, int64.
+        integers: int64 [field, id], what players hold.
+        changed_tick: int64 [field, id], the tick at which that integer was last set.
+        difference: int64 [field, id], what the last change added; meaningful where ``changed_tick`` is the last tick.
+        spawned_tick: int64 [id], the tick at which the entity was first published.
+        objects: for text, bytes and value fields, by field index, what travels, by id.
+        field_changed_tick: the last tick at which any entity changed in that field.
+        spawn_tick, removal_tick: the last tick at which any entity came, or went.
+    """
+
+    def __init__(self, index: int, table: Table[Any], wire_kinds: tuple[kinds.FieldKind, ...], world: World) -> None:
+        self.index = index
+        self.kinds = wire_kinds
+        self._table = table
+        self._sources: list[_Source] = [_source(kind, table, world) for kind in wire_kinds]
+        count = len(wire_kinds)
+        self.ids: IntColumn = _NO_IDS
+        self.integers = np.zeros((count, _FIRST_IDS), np.int64)
+        self.changed_tick = np.zeros((count, _FIRST_IDS), np.int64)
+        self.difference = np.zeros((count, _FIRST_IDS), np.int64)
+        self.spawned_tick = np.zeros(_FIRST_IDS, np.int64)
+        self.objects: dict[int, list[Any]] = {i: [None] * _FIRST_IDS for i, k in enumerate(wire_kinds) if k.is_object}
+        self.field_changed_tick = [0] * count
+        self.spawn_tick = 0
+        self.removal_tick = 0
+        self._removals: deque[tuple[int, IntColumn, IntColumn]] = deque()
+
+    def publish(self, tick: int) -> None:
+        """Take over the table's present state as that of ``tick``.
+
+        Raises:
+            FieldValueError: a value may not travel; the published state is then unusable and the room must end.
+            StaleColumnError: see `Table.compact`.
+        """
+        table = self._table
+        table.compact()
+        row_ids = table.ids
+        self._note_structure(row_ids, tick)
+        if not len(row_ids):
+            return
+        for i, source in enumerate(self._sources):
+            if isinstance(source, _ObjectSource):
+                self._publish_objects(i, source, row_ids, tick)
+            else:
+                self._publish_numbers(i, source.read(row_ids), row_ids, tick)
+
+    def removed_since(self, baseline: int) -> IntColumn:
+        """Ids, ascending, of entities that were there at ``baseline`` and are gone now."""
+        if self.removal_tick <= baseline:
+            return _NO_IDS
+        parts = [ids[spawned <= baseline] for tick, ids, spawned in self._removals if tick > baseline]
+        return np.sort(np.concatenate(parts)) if parts else _NO_IDS
+
+    def hash(self) -> int:
+        """Desync hash of all entities that are there."""
+        return rows_hash(self.index, self.ids, self.integers[:, self.ids])
+
+    def _note_structure(self, row_ids: IntColumn, tick: int) -> None:
+        """Find out who came and who went since the last publish."""
+        if len(row_ids) and int(row_ids.max()) >= len(self.spawned_tick):
+            self._reserve(int(row_ids.max()))
+        came = row_ids[self.spawned_tick[row_ids] == 0]
+        went_count = len(self.ids) + len(came) - len(row_ids)
+        if not len(came) and not went_count:
+            return
+        now = np.sort(row_ids)
+        if went_count:
+            went = np.setdiff1d(self.ids, now, assume_unique=True)
+            self._removals.append((tick, went, self.spawned_tick[went]))
+            self.spawned_tick[went] = 0
+            self.removal_tick = tick
+            for i, source in enumerate(self._sources):
+                if isinstance(source, _ObjectSource):
+                    source.forget(went, self.objects[i])
+        while self._removals and self._removals[0][0] + limits.HISTORY_TICKS < tick:
+            self._removals.popleft()
+        if len(came):
+            self.spawned_tick[came] = tick
+            self.spawn_tick = tick
+            self.changed_tick[:, came] = tick
+            self.integers[:, came] = 0
+        self.ids = now
+
+    def _publish_numbers(self, i: int, integers: IntColumn, row_ids: IntColumn, tick: int) -> None:
+        held = self.integers[i]
+        differences = integers - held[row_ids]
+        changed = differences != 0
+        count = int(np.count_nonzero(changed))
+        if not count:
+            return
+        if count < len(changed):
+            row_ids, integers, differences = row_ids[changed], integers[changed], differences[changed]
+        held[row_ids] = integers
+        self.difference[i, row_ids] = differences
+        self.changed_tick[i, row_ids] = tick
+        self.field_changed_tick[i] = tick
+
+    def _publish_objects(self, i: int, source: _ObjectSource, row_ids: IntColumn, tick: int) -> None:
+        changed = source.read(row_ids, self.objects[i], self.integers[i])
+        if len(changed):
+            self.changed_tick[i, changed] = tick
+            self.field_changed_tick[i] = tick
+
+    def _reserve(self, highest_id: int) -> None:
+        capacity = len(self.spawned_tick)
+        while capacity <= highest_id:
+            capacity *= 2
+        more = capacity - len(self.spawned_tick)
+        self.integers = np.pad(self.integers, ((0, 0), (0, more)))
+        self.changed_tick = np.pad(self.changed_tick, ((0, 0), (0, more)))
+        self.difference = np.pad(self.difference, ((0, 0), (0, more)))
+        self.spawned_tick = np.pad(self.spawned_tick, (0, more))
+        for store in self.objects.values():
+            store.extend([None] * more)
+
+
+class PublishedWorld:
+    """What players can know of a world.
+
+    Attributes:
+        tick: the last published tick; 0 before the first.
+        previous_tick: the one before it; differences are against this.
+        tables: in schema order.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.tick = 0
+        self.previous_tick = 0
+        self._world = world
+        self.tables = [
+            PublishedTable(index, table, schema.fields, world)
+            for index, (table, schema) in enumerate(zip(world.tables, world.schema_tables(), strict=True))
+        ]
+
+    def publish(self, tick: int) -> None:
+        """Take over the world's present state as that of ``tick``, which must be later than the last. Raises as `PublishedTable.publish`."""
+        for table in self.tables:
+            table.publish(tick)
+        self.previous_tick, self.tick = self.tick, tick
+
+    def hash(self) -> int:
+        """Desync hash of everything."""
+        return sum(table.hash() for table in self.tables) & 0xFFFFFFFF
+
+
+# -- where a field's integers come from --------------------------------------------------------------------------------
+
+
+class _NumberSource:
+    """Numeric fields: the column through its quantiser."""
+
+    def __init__(self, name: str, table: Table[Any], quantise: Quantiser) -> None:
+        self._name, self._table, self._quantise = name, table, quantise
+
+    def read(self, row_ids: IntColumn) -> IntColumn:
+        return self._quantise(getattr(self._table, self._name), row_ids)
+
+
+class _ReferenceSource:
+    """Reference fields: the target's id while it lives, 0 from the moment it is gone."""
+
+    def __init__(self, name: str, table: Table[Any], target: Table[Any]) -> None:
+        self._name, self._table, self._target = name, table, target
+
+    def read(self, row_ids: IntColumn) -> IntColumn:
+        return self._target.living_ids(getattr(self._table, self._name))
+
+
+class _ObjectSource:
+    """Text, bytes and value fields: only rows whose object is another one than last time are looked at.
+
+    Objects are compared by address, a whole column at once; the address cannot have been given to another object,
+    because the one last seen is kept. Lists and dicts may change in place, so rows that hold one are looked at each time.
+    """
+
+    def __init__(self, kind: kinds.FieldKind, field: Field[Any], table: Table[Any]) -> None:
+        self._kind, self._field, self._table = kind, field, table
+        self._seen: NDArray[Any] = np.full(_FIRST_IDS, None, object)
+        # True for ids that must be looked at: new ones, and those whose value may change in place.
+        self._look: NDArray[np.bool_] = np.ones(_FIRST_IDS, np.bool_)
+
+    def read(self, row_ids: IntColumn, store: list[Any], integers: IntColumn) -> list[int]:
+        """Bring ``store`` and ``integers`` (both by id) up to date; answers the ids that changed."""
+        if len(store) > len(self._look):
+            self._reserve(len(store))
+        column = getattr(self._table, self._field.name)
+        look = np.frombuffer(column, np.intp) != np.frombuffer(self._seen[row_ids], np.intp)
+        look |= self._look[row_ids]
+        changed = []
+        for row in np.flatnonzero(look).tolist():
+            id, given = int(row_ids[row]), column[row]
+            travels = self._encode(given, id)
+            self._seen[id] = given
+            self._look[id] = isinstance(given, (list, dict, bytearray, set))
+            if store[id] != travels:
+                store[id] = travels
+                integers[id] = kinds.object_checksum(travels)
+                changed.append(id)
+        return changed
+
+    def forget(self, ids: IntColumn, store: list[Any]) -> None:
+        """These entities are gone; let go of what they held."""
+        self._seen[ids] = None
+        self._look[ids] = True
+        for id in ids.tolist():
+            store[id] = None
+
+    def _encode(self, given: Any, id: int) -> str | bytes:
+        kind, field = self._kind, self._field
+        if isinstance(kind, kinds.Value):
+            try:
+                packed = msgspec.msgpack.encode(given)
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                raise self._error(id, given, f"not something msgpack can carry: {error}") from None
+            if len(packed) > kind.max_bytes:
+                raise self._error(id, given, f"{len(packed)} bytes when packed, more than {kind.max_bytes}")
+            return packed
+        wanted = str if isinstance(kind, kinds.Text) else bytes
+        if type(given) is not wanted:
+            raise self._error(id, given, f"{type(given).__name__}, not {wanted.__name__}")
+        return self._fit(given, id, field.outside == "error", kind.max_bytes)  # type: ignore[attr-defined]
+
+    def _fit(self, given: Any, id: int, refuse: bool, max_bytes: int) -> str | bytes:
+        try:
+            encoded = given.encode() if isinstance(given, str) else given
+        except UnicodeEncodeError as error:
+            raise self._error(id, given, f"not text: {error}") from None
+        if len(encoded) <= max_bytes:
+            return given  # type: ignore[no-any-return]
+        if refuse:
+            raise self._error(id, given, f"{len(encoded)} bytes, more than {max_bytes}")
+        cut = encoded[:max_bytes]
+        return cut.decode("utf-8", "ignore") if isinstance(given, str) else cut
+
+    def _error(self, id: int, given: Any, why: str) -> FieldValueError:
+        shown = repr(given)
+        shown = shown if len(shown) < 60 else shown[:57] + "..."
+        return FieldValueError(f"{self._field.owner_name} {id}: {self._field.name} = {shown} is {why}")
+
+    def _reserve(self, capacity: int) -> None:
+        more = capacity - len(self._look)
+        self._seen = np.concatenate((self._seen, np.full(more, None, object)))
+        self._look = np.pad(self._look, (0, more), constant_values=True)
+
+
+_Source: TypeAlias = _NumberSource | _ReferenceSource | _ObjectSource
+
+
+def _source(kind: kinds.FieldKind, table: Table[Any], world: World) -> _Source:
+    field = table.entity_type._fields[kind.name]
+    if isinstance(kind, kinds.Reference):
+        return _ReferenceSource(kind.name, table, world.tables[kind.table])
+    if kind.is_object:
+        return _ObjectSource(kind, field, table)
+    return _NumberSource(kind.name, table, make_quantiser(kind, field))

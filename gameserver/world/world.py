@@ -1,0 +1,162 @@
+"""The world: all replicated state of a room, one table for each entity type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gameprotocol import Schema, TableSchema
+from gameprotocol import _fields as kinds
+from gameserver.world.entity import Entity, State
+from gameserver.world.errors import DeclarationError
+from gameserver.world.fields import Field
+from gameserver.world.table import Table
+
+E = TypeVar("E", bound=Entity)
+
+
+class World:
+    """All state of a room that players may see, and the local columns beside it.
+
+    Args:
+        entity_types: the entity classes of the room; their order is the order of the schema.
+        state_type: the class of the room-wide state, or None.
+        resolve_owner: turns a player's number into the player that ``entity.owner`` gives.
+
+    Attributes:
+        tick: the tick being stepped; set by the room.
+        tables: in schema order.
+    """
+
+    def __init__(
+        self,
+        entity_types: Iterable[type[Entity]],
+        state_type: type[State] | None = None,
+        resolve_owner: Callable[[int], Any] = lambda number: number or None,
+    ) -> None:
+        self.tick = 0
+        types = [*entity_types, *([state_type] if state_type is not None else [])]
+        _check_types(types)
+        self.tables: list[Table[Any]] = [Table(entity_type, resolve_owner) for entity_type in types]
+        self._by_type = {table.entity_type: table for table in self.tables}
+        self._by_name = {table.entity_type.__name__: table for table in self.tables}
+        self._link_references()
+        self._state = self._by_type[state_type].spawn(0, {}) if state_type is not None else None
+
+    def __getitem__(self, entity_type: type[E]) -> Table[E]:
+        """The table of an entity type."""
+        try:
+            return self._by_type[entity_type]
+        except KeyError:
+            raise DeclarationError(_unknown(entity_type, self._by_name)) from None
+
+    @property
+    def state(self) -> Any:
+        """The room-wide state, an instance of the room's ``state`` class; None when the room declares none."""
+        return self._state
+
+    def spawn(self, entity_type: type[E], **values: Any) -> E:
+        """Add an entity; at any time inside a step or hook.
+
+        Args:
+            entity_type: one of the room's ``entities``.
+            values: fields by name, ``owner`` among them; the others start with their defaults.
+        Raises:
+            TypeError: a name is not a field.
+            FieldValueError: a value is of a wrong type. (A number out of range shows when the tick is published.)
+        """
+        return self._spawnable(entity_type).spawn(self.tick, values)
+
+    def spawn_many(self, entity_type: type[E], count: int, **columns: Any) -> slice:
+        """Add ``count`` entities at once, each value a scalar or an array of that length; answers their rows."""
+        return self._spawnable(entity_type).spawn_many(count, self.tick, columns)
+
+    def despawn(self, entity: Entity) -> None:
+        """Take an entity out of the world; nothing happens when it is gone already."""
+        if entity._single:
+            raise DeclarationError(f"{type(entity).__name__} is the room's state and cannot be despawned")
+        if entity._row >= 0:
+            entity._table.despawn_rows(np.array([entity._row]), self.tick)
+
+    def despawn_where(self, entity_type: type[Entity], mask: Any) -> None:
+        """Take all entities out whose row is true in ``mask``, a bool array over the columns of their table."""
+        table = self._spawnable(entity_type)
+        table.despawn_rows(np.flatnonzero(mask), self.tick)
+
+    def reserve(self, entity_type: type[Entity], count: int) -> None:
+        """Make room for ``count`` entities at once, so that columns do not move while they are spawned."""
+        table = self[entity_type]
+        if count > len(table._keys):
+            table._grow(count)
+
+    def begin_step(self, tick: int) -> None:
+        """Called by the room before each step."""
+        self.tick = tick
+        for table in self.tables:
+            table.make_room()
+
+    def schema_tables(self) -> tuple[TableSchema, ...]:
+        """The tables' part of the schema."""
+        return tuple(
+            TableSchema(
+                name=table.entity_type.__name__,
+                single=table.entity_type._single,
+                fields=tuple(self._wire_fields(table)),
+            )
+            for table in self.tables
+        )
+
+    def schema(self) -> Schema:
+        """Schema of the tables alone; the room adds its input."""
+        return Schema(tables=self.schema_tables())
+
+    def reference_target(self, field: Field[Any], owner: type) -> Table[Any]:
+        """The table that a reference field points into."""
+        target = field.target
+        table = self._by_name.get(target) if isinstance(target, str) else self._by_type.get(target or Entity)
+        if table is None:
+            raise DeclarationError(
+                f"{owner.__name__}.{field.name} refers to {target if isinstance(target, str) else target}, "
+                f"which is not among the room's entities ({', '.join(self._by_name)}): add it there"
+            )
+        return table
+
+    def _wire_fields(self, table: Table[Any]) -> Iterable[Any]:
+        for name, field in table.entity_type._fields.items():
+            if field.target is not None:
+                target = self.reference_target(field, table.entity_type)
+                yield kinds.Reference(name=name, table=self.tables.index(target))
+            elif field.make_kind is not None:
+                yield field.make_kind(name)
+
+    def _link_references(self) -> None:
+        for table in self.tables:
+            for name, field in table.entity_type._fields.items():
+                if field.target is not None:
+                    table.link_reference(name, self.reference_target(field, table.entity_type))
+
+    def _spawnable(self, entity_type: type[E]) -> Table[E]:
+        table = self[entity_type]
+        if entity_type._single:
+            raise DeclarationError(f"{entity_type.__name__} is the room's state: it is always there, use world.state")
+        return table
+
+
+def _check_types(types: list[type[Entity]]) -> None:
+    seen: dict[str, type] = {}
+    for entity_type in types:
+        if not (isinstance(entity_type, type) and issubclass(entity_type, Entity)):
+            raise DeclarationError(f"{entity_type!r} among the entities is not an Entity class: subclass Entity")
+        name = entity_type.__name__
+        if name in seen:
+            raise DeclarationError(f"two entities are called {name}: rename one, clients know them by name")
+        seen[name] = entity_type
+
+
+def _unknown(entity_type: Any, names: dict[str, Table[Any]]) -> str:
+    name = getattr(entity_type, "__name__", repr(entity_type))
+    return (
+        f"{name} is not an entity of this room ({', '.join(names) or 'it has none'}): add it to the room's `entities`"
+    )

@@ -1,0 +1,66 @@
+"""msgpack within bounds: what comes from a peer is decoded under length and depth limits, without extension types."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import msgpack
+
+from gameprotocol import limits
+from gameprotocol.closing import CloseCode, ProtocolError
+
+
+def pack(value: Any) -> bytes:
+    """``value`` as msgpack; TypeError, ValueError or OverflowError when msgpack has no form for it."""
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
+def unpack_from_client(payload: bytes) -> Any:
+    """Decode one message of a client within the limits of `gameprotocol.limits`.
+
+    Arrays become lists. Extension types, timestamps among them, are refused.
+
+    Raises:
+        ProtocolError: code 1007, whatever is wrong with it.
+    """
+    try:
+        value = msgpack.unpackb(
+            payload,
+            strict_map_key=True,
+            max_array_len=limits.CLIENT_ARRAY_ITEMS,
+            max_map_len=limits.CLIENT_MAP_ITEMS,
+            max_str_len=limits.CLIENT_TEXT_BYTES,
+            max_bin_len=limits.CLIENT_BYTES_BYTES,
+            max_ext_len=0,
+            ext_hook=_refuse_extension,
+        )
+    except Exception as error:  # the decoder raises half a dozen unrelated types; all mean the same to us
+        raise ProtocolError(CloseCode.UNDECODABLE, f"not decodable msgpack: {type(error).__name__}") from None
+    if _deeper_than(value, limits.CLIENT_DEPTH):
+        raise ProtocolError(CloseCode.UNDECODABLE, f"msgpack nested deeper than {limits.CLIENT_DEPTH}")
+    return value
+
+
+def unpack_from_server(payload: bytes) -> Any:
+    """Decode one message of a server. It is bounded by the message's own size: every length is checked against it.
+
+    Raises:
+        ProtocolError: code 1007.
+    """
+    try:
+        return msgpack.unpackb(payload, strict_map_key=True, max_ext_len=0, ext_hook=_refuse_extension)
+    except Exception as error:
+        raise ProtocolError(CloseCode.UNDECODABLE, f"not decodable msgpack: {type(error).__name__}") from None
+
+
+def _refuse_extension(code: int, data: bytes) -> NoReturn:
+    raise ValueError(f"extension type {code}")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    if isinstance(value, list):
+        return levels == 0 or any(_deeper_than(item, levels - 1) for item in value)
+    if isinstance(value, dict):
+        return levels == 0 or any(_deeper_than(item, levels - 1) for item in value.values())
+    return False

@@ -1,0 +1,260 @@
+"""The messages: one msgpack array each, whose first item is its kind. SPEC.md, section "Messages", says every item.
+
+Items behind the ones named here, and keys that are not named here, are skipped: that is how the wire grows.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from gameprotocol import limits
+from gameprotocol._codec import pack
+from gameprotocol._schema import Schema
+from gameprotocol.closing import CloseCode, ProtocolError
+
+#: WebSocket subprotocol; its number changes when an older peer could no longer read the wire.
+SUBPROTOCOL: Final = "tickwire.1"
+
+U32: Final = 0xFFFFFFFF
+
+
+class Kind(IntEnum):
+    """First item of every message."""
+
+    HELLO = 1
+    WELCOME = 2
+    FRAME = 3
+    INPUT = 4
+    MESSAGE = 5
+    ACKNOWLEDGE = 6
+    RESYNC = 7
+
+
+_Unsigned32 = Annotated[int, Meta(ge=0, le=U32)]
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """First message of a client.
+
+    Attributes:
+        name: what the player wants to be called; at most `limits.PLAYER_NAME_BYTES` bytes.
+        token: what an auth hook checks, or None.
+        options: whatever the room's author wants to know of a joining player.
+        client: name and version of the client's software, for logs.
+    """
+
+    name: str = ""
+    token: str | None = None
+    options: dict[str, Any] = {}
+    client: str = ""
+
+    def encode(self) -> bytes:
+        return pack([Kind.HELLO, msgspec.to_builtins(self)])
+
+    @classmethod
+    def from_items(cls, items: Any) -> Hello:
+        """Read a decoded hello; ProtocolError 4001 when it is none, 1007 when a value is wrong."""
+        if not isinstance(items, list) or len(items) < 2 or items[0] != Kind.HELLO:
+            raise ProtocolError(CloseCode.HELLO_EXPECTED, "the first message must be a hello")
+        try:
+            hello = msgspec.convert(items[1], cls)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(CloseCode.UNDECODABLE, f"bad hello: {error}") from None
+        if len(hello.name.encode()) > limits.PLAYER_NAME_BYTES:
+            raise ProtocolError(
+                CloseCode.UNDECODABLE, f"bad hello: name is longer than {limits.PLAYER_NAME_BYTES} bytes"
+            )
+        return hello
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's answer to a hello.
+
+    Attributes:
+        room: the room type's name, as in the URL.
+        room_id: which room of that type it is.
+        player: this player's number in the room, 1 to 65535; entities it owns carry it in ``owner``.
+        tick: the room's tick when the player joined.
+        tick_rate: ticks per second.
+        schema: the room's tables and input, as `Schema.to_wire` makes it.
+        message_bytes: largest message that the server takes from this client.
+        server: name and version of the server's software.
+    """
+
+    room: str
+    room_id: str
+    player: int
+    tick: int
+    tick_rate: float
+    schema: Any
+    message_bytes: int = limits.CLIENT_MESSAGE_BYTES
+    server: str = ""
+
+    def encode(self) -> bytes:
+        return pack([Kind.WELCOME, msgspec.to_builtins(self)])
+
+    @classmethod
+    def from_items(cls, items: Any) -> Welcome:
+        """Read a decoded welcome; ProtocolError 1007 when a key is missing or wrong."""
+        try:
+            return msgspec.convert(items[1], cls)
+        except (msgspec.ValidationError, IndexError) as error:
+            raise ProtocolError(CloseCode.UNDECODABLE, f"bad welcome: {error}") from None
+
+    def read_schema(self) -> Schema:
+        return Schema.from_wire(self.schema)
+
+
+class InputHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What every input carries besides its values.
+
+    Attributes:
+        sequence: 1, 2, 3, ... for the inputs of one player; never repeated.
+        tick: the tick it is meant for, 0 for the next one.
+        acknowledged: tick of the newest frame that the client has applied, 0 for none.
+        client_time: the client's clock in a unit of its own, modulo 2**32; the server sends it back unchanged.
+    """
+
+    sequence: Annotated[int, Meta(ge=1, le=U32)]
+    tick: _Unsigned32 = 0
+    acknowledged: _Unsigned32 = 0
+    client_time: _Unsigned32 = 0
+
+
+def encode_input(sequence: int, tick: int, acknowledged: int, client_time: int, values: list[Any]) -> bytes:
+    """One input; ``values`` in the order of the room's input schema."""
+    return pack([Kind.INPUT, [sequence, tick, acknowledged, client_time], values])
+
+
+def encode_acknowledge(acknowledged: int, client_time: int) -> bytes:
+    """What a client sends that holds newer state and has no input to send."""
+    return pack([Kind.ACKNOWLEDGE, acknowledged, client_time])
+
+
+def encode_resync(tick: int, expected_hash: int, found_hash: int) -> bytes:
+    """Ask for a full frame: after ``tick`` the hash of what the client holds was not what the server said."""
+    return pack([Kind.RESYNC, tick, expected_hash, found_hash])
+
+
+def encode_message(name: str, payload: Any) -> bytes:
+    """A message of the game, either way.
+
+    Raises:
+        ValueError: the name is longer than `limits.MESSAGE_NAME_BYTES`.
+        TypeError: msgpack has no form for the payload.
+    """
+    if len(name.encode()) > limits.MESSAGE_NAME_BYTES:
+        raise ValueError(f"message name {name[:20]!r}... is longer than {limits.MESSAGE_NAME_BYTES} bytes")
+    return pack([Kind.MESSAGE, name, payload])
+
+
+# -- frames --------------------------------------------------------------------------------------------------------------
+#
+# [3, [tick, back, sequence, margin, client_time, waited], hash, chunk, ...]
+#
+# The items are written at fixed widths (msgpack allows any width), so that the length of a frame does not depend on its
+# player: everything but 18 bytes (or 8, when there is no new input) is made once and shared.
+
+_TICK_AND_BACK: Final = struct.Struct(">BBBIBH")
+_TIMED: Final = struct.Struct(">BIBhBIBI")
+_UNTIMED: Final = struct.Struct(">BIBBB")
+
+#: Bytes of the part of a header that differs from player to player, with and without timing.
+TIMED_BYTES: Final = _TIMED.size
+UNTIMED_BYTES: Final = _UNTIMED.size
+_pack_timed: Final = _TIMED.pack
+_pack_untimed: Final = _UNTIMED.pack
+
+
+def frame_prefix(tick: int, back: int, chunks: int) -> bytes:
+    """Begin of a frame: its array, its kind, and the part of the header that players of one baseline share.
+
+    Args:
+        tick: the tick that the frame brings the replica to.
+        back: how many ticks before it the baseline is, 0 for a full frame; at most 65535.
+        chunks: how many chunks follow, at most 60000.
+    """
+    items = 3 + chunks
+    array = bytes([0x90 | items]) if items < 16 else b"\xdc" + items.to_bytes(2, "big")
+    return array + _TICK_AND_BACK.pack(Kind.FRAME, 0x96, 0xCE, tick, 0xCD, back)
+
+
+def frame_timed(sequence: int, margin_ms: int, client_time: int, waited_us: int) -> bytes:
+    """Rest of a header when an input has come since the last frame; the hash follows it.
+
+    Args:
+        sequence: the last input that was applied, 0 for none.
+        margin_ms: how long before its deadline the newest input came, in milliseconds, -32768 to 32767.
+        client_time: what that input said.
+        waited_us: how long the input waited on the server, in microseconds, below 2**32.
+    """
+    return _pack_timed(0xCE, sequence, 0xD1, margin_ms, 0xCE, client_time, 0xCE, waited_us)
+
+
+def frame_untimed(sequence: int) -> bytes:
+    """Rest of a header when no input has come since the last frame; the hash follows it."""
+    return _pack_untimed(0xCE, sequence, 0xC0, 0xC0, 0xC0)
+
+
+def frame_hash(value: int | None) -> bytes:
+    """The desync hash as it travels behind the header, None when this frame has none."""
+    return b"\xc0" if value is None else b"\xce" + value.to_bytes(4, "big")
+
+
+class FrameHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Header of a frame as a client reads it.
+
+    Attributes:
+        tick: the tick that the frame brings the replica to.
+        back: how many ticks before it the baseline is; 0 for a full frame.
+        sequence: the last input of this player that was applied, 0 for none.
+        margin_ms: how long before its deadline the newest input came, in milliseconds; negative when it was late.
+        client_time: the newest input's or acknowledgement's ``client_time``.
+        waited_us: how long that waited on the server, in microseconds.
+            These three are None when nothing has come since the last frame.
+    """
+
+    tick: _Unsigned32
+    back: Annotated[int, Meta(ge=0, le=0xFFFF)]
+    sequence: _Unsigned32
+    margin_ms: int | None = None
+    client_time: _Unsigned32 | None = None
+    waited_us: _Unsigned32 | None = None
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A decoded frame whose chunks are still as they travelled."""
+
+    header: FrameHeader
+    hash: int | None
+    chunks: list[Any]
+
+    @classmethod
+    def from_items(cls, items: Any) -> Frame:
+        """Read a decoded frame; ProtocolError 1007 when it is none."""
+        try:
+            header = msgspec.convert(items[1], FrameHeader)
+            return cls(header, msgspec.convert(items[2], _Unsigned32 | None), items[3:])
+        except (msgspec.ValidationError, IndexError) as error:
+            raise ProtocolError(CloseCode.UNDECODABLE, f"bad frame: {error}") from None
+
+
+def decode_frame_header(payload: bytes) -> FrameHeader:
+    """Only the header of a frame, for a client that does not hold the state; ProtocolError 1007 when it is none."""
+    try:
+        return _header_decoder.decode(payload).header
+    except msgspec.DecodeError as error:
+        raise ProtocolError(CloseCode.UNDECODABLE, f"bad frame: {error}") from None
+
+
+class _HeaderOnly(msgspec.Struct, array_like=True, gc=False):
+    kind: int
+    header: FrameHeader
+
+
+_header_decoder: Final = msgspec.msgpack.Decoder(_HeaderOnly)

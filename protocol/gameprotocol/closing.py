@@ -1,0 +1,47 @@
+"""Why a connection ends: WebSocket close codes with this protocol's own in the 4000 range, and the error that carries one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from gameprotocol import limits
+
+
+class CloseCode(IntEnum):
+    """The close codes that Tickwire sends (RFC 6455, 7.4, and its own from 4000 up)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED = 1003
+    UNDECODABLE = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    ROOM_FAILED = 1011
+    RESTART = 1012
+    TRY_LATER = 1013
+    HELLO_EXPECTED = 4001
+    HELLO_TIMEOUT = 4002
+    UNKNOWN_ROOM = 4004
+    WRONG_VERSION = 4005
+    BAD_INPUT = 4006
+    TOO_SLOW = 4008
+
+
+class ProtocolError(Exception):
+    """The peer broke the protocol; it costs that peer its connection and nothing else.
+
+    Attributes:
+        code: the close code to answer with.
+        reason: one short sentence for the Close frame, cut to ``limits.CLOSE_REASON_BYTES`` bytes of UTF-8.
+    """
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(f"{reason} ({int(code)})")
+        self.code = code
+        self.reason = reason
+
+
+def close_reason_bytes(reason: str) -> bytes:
+    """``reason`` as UTF-8, cut at a character so that it fits a Close frame."""
+    return reason.encode("utf-8", "replace")[: limits.CLOSE_REASON_BYTES].decode("utf-8", "ignore").encode()
