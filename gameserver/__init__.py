@@ -1,0 +1,47 @@
+"""Tickwire's server: write a `Room` and a few `Entity` types, and `serve` them.
+
+    from gameserver import Entity, Input, Room, fixed, serve
+
+The layers, each importing only those above it:
+
+    gameprotocol   the wire: pure
+    world          entity types, tables, publish: pure
+    sync           chunks and frames: pure
+    net            sockets and WebSockets
+    rooms          room, player, tick loop, directory
+    server         listening, and how far a failure reaches; cli and config sit on it
+"""
+
+from __future__ import annotations
+
+from msgspec import Meta as Meta
+
+from gameprotocol import CloseCode as CloseCode
+from gameserver.rooms.inputs import Input as Input
+from gameserver.rooms.player import Player as Player
+from gameserver.rooms.room import Room as Room
+from gameserver.server import LocalAddress as LocalAddress
+from gameserver.server import Server as Server
+from gameserver.server import serve as serve
+from gameserver.server import serve_in_thread as serve_in_thread
+from gameserver.world.entity import Entity as Entity
+from gameserver.world.entity import State as State
+from gameserver.world.errors import DeclarationError as DeclarationError
+from gameserver.world.errors import EntityGoneError as EntityGoneError
+from gameserver.world.errors import FieldValueError as FieldValueError
+from gameserver.world.errors import StaleColumnError as StaleColumnError
+from gameserver.world.errors import TableFullError as TableFullError
+from gameserver.world.errors import WorldError as WorldError
+from gameserver.world.fields import angle as angle
+from gameserver.world.fields import binary as binary
+from gameserver.world.fields import boolean as boolean
+from gameserver.world.fields import fixed as fixed
+from gameserver.world.fields import float32 as float32
+from gameserver.world.fields import integer as integer
+from gameserver.world.fields import local as local
+from gameserver.world.fields import reference as reference
+from gameserver.world.fields import text as text
+from gameserver.world.fields import uint as uint
+from gameserver.world.fields import value as value
+from gameserver.world.table import Table as Table
+from gameserver.world.world import World as World

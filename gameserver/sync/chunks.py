@@ -1,6 +1,6 @@
 """Chunks: the changes of one table since a baseline, packed once and shared by all players who need them.
 
-SPEC.md, section "Chunk": ``[table, removed ids, whole rows, block, ...]``. Only the view that sees everything exists so
+SPEC.md, section "Chunk": ``[table, scope, removed ids, whole rows, block, ...]``. Only the view that sees everything exists so
 far; its group is the whole table.
 """
 
@@ -24,7 +24,7 @@ def full_chunk(table: PublishedTable) -> bytes | None:
     """All rows whole, for a receiver that holds nothing; None when there are none."""
     if not len(table.ids):
         return None
-    return _encode([table.index, None, _whole(table, table.ids)])
+    return _encode([table.index, None, None, _whole(table, table.ids)])
 
 
 def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> bytes | None:
@@ -44,7 +44,7 @@ def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> byt
     blocks = _blocks(table, held, baseline, exact=baseline == previous_tick) if len(held) else []
     if whole is None and not blocks and not len(removed):
         return None
-    return _encode([table.index, columns.pack_ids(removed) if len(removed) else None, whole, *blocks])
+    return _encode([table.index, None, columns.pack_ids(removed) if len(removed) else None, whole, *blocks])
 
 
 def _whole(table: PublishedTable, ids: IntColumn) -> list[Any]:
@@ -79,7 +79,9 @@ def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) 
 def _add_to_group(
     groups: list[tuple[_Mask, list[int]]], mask: _Mask, i: int, table_kinds: tuple[kinds.FieldKind, ...]
 ) -> None:
-    """Join a field to a block whose rows are so like its own that sending some values too many is cheaper than naming the rows again."""
+    """Join a field to a block whose rows are so like its own that sending some values too many is cheaper than
+    naming the rows again.
+    """
     if not table_kinds[i].is_object:
         count = int(np.count_nonzero(mask))
         for at, (other, fields) in enumerate(groups):

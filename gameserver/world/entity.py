@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class _DeclarationMeta(type):
-    """Gathers fields, and gives instances no ``__dict__``, so that a misspelt field is an error and not a lost write."""
+    """Gathers fields, and gives instances no ``__dict__``, so that a misspelt field is an error and not a lost
+    write.
+    """
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any) -> type:
         namespace.setdefault("__slots__", ())
@@ -71,7 +73,9 @@ Entity._fields = {"owner": vars(Entity)["owner"]}
 
 
 class State(Entity):
-    """Room-wide state: subclass it, declare fields, and name the class as the room's ``state``; it is one row, always there."""
+    """Room-wide state: subclass it, declare fields, and name the class as the room's ``state``; it is one row,
+    always there.
+    """
 
     _single = True
 

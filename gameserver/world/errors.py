@@ -12,7 +12,9 @@ class DeclarationError(WorldError, TypeError):
 
 
 class FieldValueError(WorldError, ValueError):
-    """A value cannot travel as its field declares: out of range where that is refused, NaN, too long, of a wrong type."""
+    """A value cannot travel as its field declares: out of range where that is refused, NaN, too long, of a wrong
+    type.
+    """
 
 
 class EntityGoneError(WorldError, LookupError):

@@ -123,7 +123,9 @@ def angle(*, bits: int = 8, default: float = 0.0) -> Field[float]:
 
 
 def uint(bits: int, *, default: int = 0, outside: Outside = "clamp") -> Field[int]:
-    """A whole number from 0 to ``2**bits - 1``, bits 1 to 32; the column is int64, so sums cannot wrap before they are checked."""
+    """A whole number from 0 to ``2**bits - 1``, bits 1 to 32; the column is int64, so sums cannot wrap before they
+    are checked.
+    """
     _check_bits("uint", bits, 1, 32)
     return Field(
         lambda name: kinds.Uint(name=name, bits=bits), np.int64, default, convert=operator.index, outside=outside
@@ -139,7 +141,9 @@ def integer(bits: int, *, default: int = 0, outside: Outside = "clamp") -> Field
 
 
 def float32(*, default: float = 0.0, outside: Outside = "clamp") -> Field[float]:
-    """A number that travels as IEEE 754 single; the column is float64. NaN is always an error, infinities are clamped or refused."""
+    """A number that travels as IEEE 754 single; the column is float64. NaN is always an error, infinities are
+    clamped or refused.
+    """
     return Field(lambda name: kinds.Float32(name=name), np.float64, float(default), convert=float, outside=outside)
 
 
@@ -190,7 +194,9 @@ def reference(target: type[Entity] | str) -> Field[Any]:
 
 
 def local(kind: type | DTypeLike, *, default: Any = None) -> Field[Any]:
-    """A field that never leaves the server: ``local(float)``, ``local(int)``, ``local(bool)``, any numpy number type, ``local(object)``."""
+    """A field that never leaves the server: ``local(float)``, ``local(int)``, ``local(bool)``, any numpy number
+    type, ``local(object)``.
+    """
     dtype = np.dtype(kind)  # numpy maps Python's float to float64, int to int64
     if dtype.kind not in "biufO":
         raise DeclarationError(f"local({kind!r}): use float, int, bool, a numpy number type, or object")

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from gameprotocol import _fields as kinds
 from gameprotocol import limits
+from gameprotocol._codec import pack_portable
 from gameprotocol._hashing import rows_hash
 from gameserver.world.errors import FieldValueError
 from gameserver.world.fields import Field
@@ -168,7 +168,9 @@ class PublishedWorld:
         ]
 
     def publish(self, tick: int) -> None:
-        """Take over the world's present state as that of ``tick``, which must be later than the last. Raises as `PublishedTable.publish`."""
+        """Take over the world's present state as that of ``tick``, which must be later than the last. Raises as
+        `PublishedTable.publish`.
+        """
         for table in self.tables:
             table.publish(tick)
         self.previous_tick, self.tick = self.tick, tick
@@ -205,7 +207,8 @@ class _ObjectSource:
     """Text, bytes and value fields: only rows whose object is another one than last time are looked at.
 
     Objects are compared by address, a whole column at once; the address cannot have been given to another object,
-    because the one last seen is kept. Lists and dicts may change in place, so rows that hold one are looked at each time.
+    because the one last seen is kept. Lists and dicts may change in place, so rows that hold one are looked at each
+    time.
     """
 
     def __init__(self, kind: kinds.FieldKind, field: Field[Any], table: Table[Any]) -> None:
@@ -244,7 +247,7 @@ class _ObjectSource:
         kind, field = self._kind, self._field
         if isinstance(kind, kinds.Value):
             try:
-                packed = msgspec.msgpack.encode(given)
+                packed = pack_portable(given)
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 raise self._error(id, given, f"not something msgpack can carry: {error}") from None
             if len(packed) > kind.max_bytes:

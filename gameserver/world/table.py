@@ -6,9 +6,10 @@ filled up from the end (`compact`). So within one step all columns line up, howe
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ class Table(Generic[E]):
     """All entities of one type.
 
     ``table.x`` is the column of field ``x``: a numpy array over all rows, to be read and written in place. It is valid
-    until the next tick; fetch it anew in each step. A spawn makes columns longer, so fetch them after spawning. The rows
+    until the next tick; fetch it anew in each step. A spawn makes columns longer, so fetch them after spawning. The
+    rows
     of entities that were despawned in this step are still in the columns: ``table.alive`` tells them apart.
 
     Iterating gives the living entities; ``len(table)`` counts them.
@@ -51,6 +53,7 @@ class Table(Generic[E]):
         self._row_of_id = np.full(_FIRST_ROWS, -1, np.int64)
         self._generation_of_id = np.zeros(_FIRST_ROWS, np.int64)
         self._next_id = 1
+        self._known_tick = 1 << 62
         self._free_ids: deque[tuple[int, int]] = deque()
         self._retired: list[tuple[str, NDArray[Any], NDArray[Any]]] = []
         self._resolvers: dict[str, Callable[[int], Any]] = {"owner": resolve_owner}
@@ -77,14 +80,14 @@ class Table(Generic[E]):
         row = int(self._row_of_id[id]) if 0 < id < len(self._row_of_id) else -1
         return self.at(row) if row >= 0 else None
 
-    def at(self, row: int) -> E:
+    def at(self, row: SupportsIndex) -> E:
         """The entity in one row of the columns, as an index from a column computation gives it.
 
         Raises:
             IndexError: there is no such row.
             EntityGoneError: its entity was despawned in this step.
         """
-        row = int(row)
+        row = operator.index(row)
         if not 0 <= row < self._count:
             raise IndexError(f"{self._entity_type.__name__} has rows 0 to {self._count - 1}, not {row}")
         if not self._alive[row]:
@@ -122,6 +125,11 @@ class Table(Generic[E]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} {self._entity_type.__name__}>"
+
+    @property
+    def known_tick(self) -> int:
+        """Every link has been sent this tick or a later one: ids freed before it may be used again."""
+        return self._known_tick
 
     # -- one row
 
@@ -278,7 +286,7 @@ class Table(Generic[E]):
         return first
 
     def _take_id(self, tick: int) -> int:
-        if self._free_ids and self._free_ids[0][0] + limits.HISTORY_TICKS < tick:
+        if self._free_ids and self._free_ids[0][0] < min(tick - limits.HISTORY_TICKS, self.known_tick):
             return self._free_ids.popleft()[1]
         id = self._next_id
         self._next_id += 1
@@ -310,7 +318,9 @@ class Table(Generic[E]):
         self._entities = np.concatenate((self._entities, np.full(more, None, object)))
 
     def _check_retired(self) -> None:
-        """Find writes to columns that were fetched before the table grew: numpy can't forbid them, but they are not lost in silence."""
+        """Find writes to columns that were fetched before the table grew: numpy can't forbid them, but they are not
+        lost in silence.
+        """
         retired, self._retired = self._retired, []
         for name, column, was in retired:
             if not np.array_equal(column[: len(was)], was, equal_nan=was.dtype.kind == "f"):

@@ -97,6 +97,15 @@ class World:
         for table in self.tables:
             table.make_room()
 
+    def note_known_tick(self, tick: int) -> None:
+        """Told by the room: all links have been sent ``tick`` or a later one.
+
+        An id that was freed after it is not used again, however long a slow link takes: a full frame could otherwise
+        show its player another entity under an id that it holds.
+        """
+        for table in self.tables:
+            table._known_tick = tick
+
     def schema_tables(self) -> tuple[TableSchema, ...]:
         """The tables' part of the schema."""
         return tuple(

@@ -1,4 +1,5 @@
-"""The contract between server and clients, in Python: schema, messages, bounded codec, column packing, replica, WebSocket frames.
+"""The contract between server and clients, in Python: schema, messages, bounded codec, column packing, replica,
+WebSocket frames.
 
 Everything in here is pure: no socket, no clock, no task. ``protocol/SPEC.md`` describes the same thing byte by byte.
 It imports the standard library, numpy, msgpack and msgspec, and nothing of the server or the clients.
@@ -22,6 +23,7 @@ from gameprotocol._messages import encode_acknowledge as encode_acknowledge
 from gameprotocol._messages import encode_input as encode_input
 from gameprotocol._messages import encode_message as encode_message
 from gameprotocol._messages import encode_resync as encode_resync
+from gameprotocol._messages import message_kind as message_kind
 from gameprotocol._replica import BaselineError as BaselineError
 from gameprotocol._replica import Replica as Replica
 from gameprotocol._replica import ReplicaTable as ReplicaTable

@@ -16,6 +16,16 @@ def pack(value: Any) -> bytes:
     return packed
 
 
+def pack_portable(value: Any) -> bytes:
+    """``value`` as msgpack that every client can read: no extension types, and map keys that are text.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it holds something else; the text says what.
+    """
+    _check_keys(value)
+    return pack(value)
+
+
 def unpack_from_client(payload: bytes) -> Any:
     """Decode one message of a client within the limits of `gameprotocol.limits`.
 
@@ -52,6 +62,17 @@ def unpack_from_server(payload: bytes) -> Any:
         return msgpack.unpackb(payload, strict_map_key=True, max_ext_len=0, ext_hook=_refuse_extension)
     except Exception as error:
         raise ProtocolError(CloseCode.UNDECODABLE, f"not decodable msgpack: {type(error).__name__}") from None
+
+
+def _check_keys(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"map keys must be text, not {key!r}")
+            _check_keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_keys(item)
 
 
 def _refuse_extension(code: int, data: bytes) -> NoReturn:

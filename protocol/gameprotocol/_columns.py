@@ -3,7 +3,8 @@
 The shape tells how to read it, so there are no mode bytes:
 
     column   int            every row holds this value
-             bin            absolute values, little-endian, width = length / rows (1, 2 or 4 bytes); bools: one bit a row
+             bin            absolute values, little-endian, width = length / rows (1, 2 or 4 bytes); bools: one bit a
+             row
              [bin]          one signed byte a row: the difference to the value held
              [bin, bin]     the same, where -128 says "see the second bin": absolute values in order, width as above
              [str | bin...] text, bytes and packed values, one a row (only for those kinds)
@@ -97,7 +98,8 @@ def pack_differences(kind: FieldKind, values: IntColumn, differences: IntColumn)
     Args:
         kind: the field.
         values: new integers, int64, one for each row, at least one row.
-        differences: ``values`` less the integers held, int64, same length; for angles any value equal to it modulo ``kind.modulus``.
+        differences: ``values`` less the integers held, int64, same length; for angles any value equal to it modulo
+            ``kind.modulus``.
     """
     if not kind.takes_differences or kind.highest - kind.lowest < 256:
         return pack_column(kind, values)
@@ -152,9 +154,12 @@ def _add_differences(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -
     values = held + differences
     if kind.modulus:
         values &= kind.modulus - 1
+    escaped = differences == _DIFFERENCE_ESCAPE
+    count = int(np.count_nonzero(escaped))
+    if bool(count) != bool(rest):
+        raise ValueError(f"{kind.name}: {count} escaped differences, {len(rest)} bins of values")
     if rest:
-        escaped = differences == _DIFFERENCE_ESCAPE
-        values[escaped] = _read(rest[0], int(np.count_nonzero(escaped)), kind.signed)
+        values[escaped] = _read(rest[0], count, kind.signed)
     return values
 
 

@@ -1,6 +1,7 @@
 """Field kinds: how one replicated value becomes an integer that travels, and back.
 
-Client and server both hold the *integers*, so equality is exact. A kind is a small frozen record that also travels in the
+Client and server both hold the *integers*, so equality is exact. A kind is a small frozen record that also travels
+in the
 welcome (`Schema`), with the key ``kind`` naming it. Text, bytes and msgpack values are kept as they are; their integer
 is the CRC-32 of their bytes and serves the desync hash alone.
 """
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from gameprotocol import limits
@@ -64,9 +66,9 @@ class FieldKind(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 class Fixed(FieldKind, frozen=True, kw_only=True, tag="fixed"):
     """Fixed-point number: ``low + n * step`` for n in 0 .. count - 1, in the author's unit."""
 
-    low: float
-    step: float
-    count: int
+    low: Annotated[float, Meta(ge=-1e300, le=1e300)]
+    step: Annotated[float, Meta(gt=0, le=1e300)]
+    count: Annotated[int, Meta(ge=2, le=1 << 32)]
 
     @property
     def highest(self) -> int:
@@ -87,7 +89,7 @@ class Fixed(FieldKind, frozen=True, kw_only=True, tag="fixed"):
 class Angle(FieldKind, frozen=True, kw_only=True, tag="angle"):
     """Angle in radians, as ``n`` parts of a turn cut into ``2**bits`` parts; wraps."""
 
-    bits: int
+    bits: Annotated[int, Meta(ge=4, le=16)]
 
     @property
     def modulus(self) -> int:
@@ -107,7 +109,7 @@ class Angle(FieldKind, frozen=True, kw_only=True, tag="angle"):
 class Uint(FieldKind, frozen=True, kw_only=True, tag="uint"):
     """Whole number from 0 to ``2**bits - 1``; bits is 1 to 32."""
 
-    bits: int
+    bits: Annotated[int, Meta(ge=1, le=32)]
 
     @property
     def highest(self) -> int:
@@ -117,7 +119,7 @@ class Uint(FieldKind, frozen=True, kw_only=True, tag="uint"):
 class Int(FieldKind, frozen=True, kw_only=True, tag="int"):
     """Whole number from ``-2**(bits-1)`` to ``2**(bits-1) - 1``; bits is 2 to 32."""
 
-    bits: int
+    bits: Annotated[int, Meta(ge=2, le=32)]
 
     signed: ClassVar[bool] = True
 
@@ -165,7 +167,7 @@ class Bool(FieldKind, frozen=True, kw_only=True, tag="bool"):
 class Reference(FieldKind, frozen=True, kw_only=True, tag="reference"):
     """Another entity, by its id in the table at index ``table`` of the schema; 0 is nobody."""
 
-    table: int
+    table: Annotated[int, Meta(ge=0)]
 
     @property
     def highest(self) -> int:
@@ -181,7 +183,7 @@ class Owner(FieldKind, frozen=True, kw_only=True, tag="owner"):
 
 
 class _ObjectKind(FieldKind, frozen=True, kw_only=True):
-    max_bytes: int
+    max_bytes: Annotated[int, Meta(ge=1, le=65535)]
 
     is_object: ClassVar[bool] = True
     takes_differences: ClassVar[bool] = False

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from gameprotocol import limits
-from gameprotocol._codec import pack
+from gameprotocol._codec import pack, pack_portable
 from gameprotocol._schema import Schema
 from gameprotocol.closing import CloseCode, ProtocolError
 
@@ -35,6 +35,15 @@ class Kind(IntEnum):
     RESYNC = 7
 
 
+def message_kind(payload: bytes) -> int:
+    """First item of a message, -1 when it is not a small number in an array; looks at two to six bytes and decodes
+    nothing.
+    """
+    first = payload[0] if payload else 0
+    at = 1 if first >> 4 == 9 else 3 if first == 0xDC else 5 if first == 0xDD else len(payload)
+    return payload[at] if at < len(payload) and payload[at] < 0x80 else -1
+
+
 _Unsigned32 = Annotated[int, Meta(ge=0, le=U32)]
 
 
@@ -54,7 +63,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     client: str = ""
 
     def encode(self) -> bytes:
-        return pack([Kind.HELLO, msgspec.to_builtins(self)])
+        return pack([Kind.HELLO, msgspec.to_builtins(self, builtin_types=(bytes,))])
 
     @classmethod
     def from_items(cls, items: Any) -> Hello:
@@ -96,7 +105,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     server: str = ""
 
     def encode(self) -> bytes:
-        return pack([Kind.WELCOME, msgspec.to_builtins(self)])
+        return pack([Kind.WELCOME, msgspec.to_builtins(self, builtin_types=(bytes,))])
 
     @classmethod
     def from_items(cls, items: Any) -> Welcome:
@@ -136,6 +145,15 @@ def encode_acknowledge(acknowledged: int, client_time: int) -> bytes:
     return pack([Kind.ACKNOWLEDGE, acknowledged, client_time])
 
 
+def read_acknowledge(items: list[Any]) -> tuple[int, int]:
+    """Read a decoded acknowledgement: tick and client time; ProtocolError 1007 when a number is wrong."""
+    acknowledged, client_time = items[1], items[2]
+    for number in (acknowledged, client_time):
+        if type(number) is not int or not 0 <= number <= U32:
+            raise ProtocolError(CloseCode.UNDECODABLE, "bad acknowledgement")
+    return acknowledged, client_time
+
+
 def encode_resync(tick: int, expected_hash: int, found_hash: int) -> bytes:
     """Ask for a full frame: after ``tick`` the hash of what the client holds was not what the server said."""
     return pack([Kind.RESYNC, tick, expected_hash, found_hash])
@@ -146,14 +164,15 @@ def encode_message(name: str, payload: Any) -> bytes:
 
     Raises:
         ValueError: the name is longer than `limits.MESSAGE_NAME_BYTES`.
-        TypeError: msgpack has no form for the payload.
+        TypeError: msgpack has no form for the payload, or a map's key is not text.
     """
     if len(name.encode()) > limits.MESSAGE_NAME_BYTES:
         raise ValueError(f"message name {name[:20]!r}... is longer than {limits.MESSAGE_NAME_BYTES} bytes")
-    return pack([Kind.MESSAGE, name, payload])
+    return pack_portable([Kind.MESSAGE, name, payload])
 
 
-# -- frames --------------------------------------------------------------------------------------------------------------
+# -- frames
+# --------------------------------------------------------------------------------------------------------------
 #
 # [3, [tick, back, sequence, margin, client_time, waited], hash, chunk, ...]
 #

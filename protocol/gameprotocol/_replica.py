@@ -30,7 +30,8 @@ class BaselineError(Exception):
 
 
 class Row:
-    """One entity as the client sees it; every field is an attribute. Reading a field after the entity is gone gives its last value.
+    """One entity as the client sees it; every field is an attribute. Reading a field after the entity is gone gives
+    its last value.
 
     Attributes:
         id: the entity's id, unique in its table while it lives.
@@ -298,14 +299,16 @@ class Replica:
                 for table in self.tables:
                     table.remove_all()
             touched = self._apply_chunks(frame.chunks)
-        except (ValueError, TypeError, IndexError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
             raise ProtocolError(CloseCode.UNDECODABLE, f"bad frame at tick {header.tick}: {error}") from None
         self._usable = True
         self.tick = header.tick
         return self._changes(before, touched, full)
 
     def check(self, frame: Frame) -> bool:
-        """Whether the replica, just brought to ``frame``'s tick, holds what the server says; counts. True when there is no hash."""
+        """Whether the replica, just brought to ``frame``'s tick, holds what the server says; counts. True when there
+        is no hash.
+        """
         if frame.hash is None:
             return True
         self.hashes_checked += 1
@@ -315,24 +318,33 @@ class Replica:
 
     def _apply_chunks(self, chunks: list[Any]) -> dict[int, list[IntColumn]]:
         """All removals, then all whole rows, then all changes; answers the ids that were written, by table."""
-        touched: dict[int, list[IntColumn]] = {}
-        parsed = [(self.tables[_index(chunk[0])], chunk) for chunk in chunks]
-        for table, chunk in parsed:
-            touched.setdefault(table.index, [])
-            if chunk[1] is not None:
-                table.remove(unpack_ids(chunk[1], table.ids))
+        known = [chunk for chunk in chunks if not _is_unknown(chunk)]
+        parsed = [(self.tables[_index(chunk[0])], chunk) for chunk in known]
+        touched: dict[int, list[IntColumn]] = {table.index: [] for table, _ in parsed}
+        held_before = {table.index: table.ids for table, _ in parsed}
+        for table, (_, _, removed, *_) in parsed:
+            if removed is not None:
+                table.remove(unpack_ids(removed, held_before[table.index]))
         held = {table.index: table.ids for table, _ in parsed}
-        for table, chunk in parsed:
-            if chunk[2] is not None:
-                ids = unpack_ids(chunk[2][0], held[table.index])
-                table.put_whole(ids, chunk[2][1:])
+        for table, (_, _, _, whole, *_) in parsed:
+            if whole is not None:
+                ids = unpack_ids(whole[0], _NO_IDS)
+                table.put_whole(ids, whole[1:])
                 touched[table.index].append(ids)
-        for table, chunk in parsed:
-            for block in chunk[3:]:
-                ids = unpack_ids(block[0], held[table.index])
-                for at in range(1, len(block), 2):
-                    table.put_change(ids, _index(block[at]), block[at + 1])
-                touched[table.index].append(ids)
+        for table, (_, scope, _, _, *blocks) in parsed:
+            rows = held[table.index] if scope is None else unpack_ids(scope, _NO_IDS)
+            touched[table.index] += self._apply_blocks(table, rows, blocks)
+        return touched
+
+    def _apply_blocks(self, table: ReplicaTable, rows: IntColumn, blocks: list[Any]) -> list[IntColumn]:
+        touched = []
+        for block in blocks:
+            if _is_unknown(block):
+                continue
+            ids = unpack_ids(block[0], rows)
+            for at in range(1, len(block), 2):
+                table.put_change(ids, _index(block[at]), block[at + 1])
+            touched.append(ids)
         return touched
 
     def _changes(self, before: list[IntColumn], touched: dict[int, list[IntColumn]], full: bool) -> list[TableChanges]:
@@ -361,6 +373,13 @@ def _union(parts: Iterable[IntColumn]) -> IntColumn:
     if not parts:
         return _NO_IDS
     return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+
+
+def _is_unknown(part: Any) -> bool:
+    """Whether a chunk or block is of a kind that a later version adds: those begin with a negative number."""
+    if type(part) is not list:
+        raise ValueError("chunks and blocks are arrays")
+    return bool(part) and type(part[0]) is int and part[0] < 0
 
 
 def _index(value: Any) -> int:

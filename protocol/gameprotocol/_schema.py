@@ -1,4 +1,6 @@
-"""The schema: which tables, fields and inputs a room has. It travels in the welcome, so a client needs no generated code."""
+"""The schema: which tables, fields and inputs a room has. It travels in the welcome, so a client needs no generated
+code.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +45,17 @@ class InputField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InputSchema(msgspec.Struct, frozen=True, kw_only=True):
-    """The input class of a room; its values travel as an array in the order of ``fields``."""
+    """The input class of a room; its values travel as an array in the order of ``fields``.
+
+    Attributes:
+        per_tick: how many waiting inputs of a player are applied in one tick.
+        missing: what a player without a new input does: ``repeat`` the last one, ``neutral`` defaults, ``skip`` nothing.
+    """
 
     name: str
     fields: tuple[InputField, ...]
+    per_tick: int = 1
+    missing: str = "repeat"
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +66,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_wire(self) -> Any:
         """Plain maps and arrays, as they travel."""
-        return msgspec.to_builtins(self)
+        return msgspec.to_builtins(self, builtin_types=(bytes,))
 
     @classmethod
     def from_wire(cls, wire: Any) -> Schema:

@@ -1,4 +1,6 @@
-"""Why a connection ends: WebSocket close codes with this protocol's own in the 4000 range, and the error that carries one."""
+"""Why a connection ends: WebSocket close codes with this protocol's own in the 4000 range, and the error that
+carries one.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Bots and load tests: many clients of one room, driven from one loop."""

@@ -1,0 +1,41 @@
+"""What one connection may cost, with the unit in each name; the bounds of the wire are in gameprotocol.limits."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: A browser's upgrade request has about 600 bytes and 15 fields; large cookies are the usual reason for more.
+HEAD_BYTES: Final = 8 * 1024
+HEAD_FIELDS: Final = 64
+
+#: Read from one connection in one call. It is also the most that a peer can make a tick look at: 341 empty frames,
+#: about 0.5 ms. At 20 ticks a second it lets 40 KiB/s through, several times what a game client sends; the rest waits
+#: in the kernel, so TCP slows the sender down. A larger message takes more than one read.
+RECEIVE_BYTES: Final = 2048
+
+#: Pings and pongs reach no queue that would bound them, so they are counted: the burst, and how fast it refills.
+PING_BURST: Final = 10
+PINGS_PER_SECOND: Final = 5.0
+PONG_BURST: Final = 20
+PONGS_PER_SECOND: Final = 10.0
+#: Game clients need no fragments at all; browsers and libraries may still cut a large message.
+MESSAGE_FRAGMENTS: Final = 8
+
+#: A link whose socket took nothing for so long is cut, in seconds. Its Close frame could not leave either.
+STUCK_SECONDS: Final = 5.0
+#: What a cancelled connection (the server stops) may take for its Close handshake, in seconds.
+CANCELLED_CLOSE_SECONDS: Final = 0.5
+#: How long a refused connection may take to read the answer, in seconds.
+LINGER_SECONDS: Final = 0.5
+
+#: The most unsent bytes the kernel takes before it calls a TCP socket full. Everything in there is already old when it
+#: leaves, so it should be small; but below a frame or two every send would be a partial one. 16 KiB is several frames.
+UNSENT_BYTES: Final = 16 * 1024
+#: A TCP peer that acknowledges nothing for so long is gone, in milliseconds; the kernel's own patience is 15 minutes.
+TCP_USER_TIMEOUT_MS: Final = 15_000
+
+#: Connections that wait to be accepted, and the most that are accepted before other tasks get a turn.
+LISTEN_BACKLOG: Final = 1024
+ACCEPT_BATCH: Final = 32
+#: Pause when the process has no descriptors or memory left for a connection, in seconds.
+EXHAUSTED_PAUSE_SECONDS: Final = 0.1

@@ -1,0 +1,44 @@
+"""How many odd frames a peer may send: nobody asked for them and no queue bounds them, so they are counted."""
+
+from __future__ import annotations
+
+from gameprotocol._websocket import PING, PONG, TEXT, OddFrame
+from gameprotocol.closing import CloseCode, ProtocolError
+from gameserver.net.allowance import Allowance
+from gameserver.net.bounds import MESSAGE_FRAGMENTS, PING_BURST, PINGS_PER_SECOND, PONG_BURST, PONGS_PER_SECOND
+
+
+class OddFrameCounter:
+    """One peer's pings, pongs and fragments. Most peers never send one, so a link makes this when the first comes.
+
+    Args:
+        now: the clock's time in seconds.
+    """
+
+    __slots__ = ("_fragments", "_pings", "_pongs")
+
+    def __init__(self, now: float) -> None:
+        self._fragments = 0
+        self._pings = Allowance(PING_BURST, PINGS_PER_SECOND, now)
+        self._pongs = Allowance(PONG_BURST, PONGS_PER_SECOND, now)
+
+    def admit(self, frame: OddFrame, now: float) -> None:
+        """Count ``frame``, which is not a Close.
+
+        Raises:
+            ProtocolError: 1003 for text, 1008 when there are too many of its kind.
+        """
+        if frame.opcode == PING:
+            if not self._pings.take(now):
+                raise ProtocolError(CloseCode.POLICY, "too many pings")
+        elif frame.opcode == PONG:
+            if not self._pongs.take(now):
+                raise ProtocolError(CloseCode.POLICY, "too many pongs")
+        elif frame.opcode == TEXT:
+            raise ProtocolError(CloseCode.UNSUPPORTED, "messages must be binary")
+        else:
+            self._fragments += 1
+            if self._fragments > MESSAGE_FRAGMENTS:
+                raise ProtocolError(CloseCode.POLICY, f"a message may have {MESSAGE_FRAGMENTS} fragments")
+            if frame.fin:
+                self._fragments = 0

@@ -1,0 +1,80 @@
+"""Which room types there are, and which rooms of them run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gameprotocol import CloseCode, Hello, ProtocolError
+from gameserver.net import Link
+from gameserver.rooms.loop import RoomLoop
+from gameserver.rooms.room import Room
+from gameserver.rooms.schedule import phase_of
+
+_log = logging.getLogger("gameserver.rooms")
+
+#: Rooms named in the reason of a refusal; the Close frame has no room for many.
+_NAMED_ROOMS: Final = 4
+
+
+class Directory:
+    """The rooms of one server.
+
+    Args:
+        room_classes: room classes, checked, by the name in their URL.
+        start: begins to run a loop that was just made.
+        tick_rate: for all rooms, in place of their own; None to leave them alone.
+        seed: of every room, in place of their own; None to leave them alone.
+        server_name: told to clients.
+    """
+
+    def __init__(
+        self,
+        room_classes: Mapping[str, type[Room]],
+        start: Callable[[RoomLoop], None],
+        *,
+        tick_rate: float | None = None,
+        seed: int | None = None,
+        server_name: str = "",
+    ) -> None:
+        self.room_classes = dict(room_classes)
+        self.loops: list[RoomLoop] = []
+        self._start = start
+        self._tick_rate = tick_rate
+        self._seed = seed
+        self._server_name = server_name
+        self._made = 0
+
+    def join(self, name: str, link: Link, hello: Hello) -> RoomLoop:
+        """Let a player into the first room of that type with a free seat; a new one is made when there is none.
+
+        Raises:
+            ProtocolError: 4004, there is no such room type.
+        """
+        loop = self.find(name)
+        loop.admit(link, hello)
+        return loop
+
+    def find(self, name: str) -> RoomLoop:
+        """The first room of a type with a free seat, made if need be; ProtocolError 4004 when there is no such type."""
+        for loop in self.loops:
+            if loop.room.name == name and not loop.is_full:
+                return loop
+        return self._make(name)
+
+    def discard(self, loop: RoomLoop) -> None:
+        """Forget a room that has ended."""
+        self.loops.remove(loop)
+
+    def _make(self, name: str) -> RoomLoop:
+        room_class = self.room_classes.get(name)
+        if room_class is None:
+            known = ", ".join([*self.room_classes][:_NAMED_ROOMS])
+            raise ProtocolError(CloseCode.UNKNOWN_ROOM, f"no room {name[:32]!r} here; there is {known}")
+        self._made += 1
+        room = room_class(name, str(self._made), tick_rate=self._tick_rate, seed=self._seed)
+        loop = RoomLoop(room, phase_of(self._made), self._server_name)
+        self.loops.append(loop)
+        self._start(loop)
+        return loop

@@ -1,0 +1,81 @@
+"""What a room counts about itself: totals, and the last few thousand times of its ticks."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+#: Ticks over which times are kept: 3.4 minutes at 20 Hz.
+_TIMES_KEPT: Final = 4096
+
+
+class Times:
+    """The last `_TIMES_KEPT` durations, in seconds."""
+
+    def __init__(self) -> None:
+        self._seconds = np.zeros(_TIMES_KEPT)
+        self._added = 0
+
+    def add(self, seconds: float) -> None:
+        self._seconds[self._added % _TIMES_KEPT] = seconds
+        self._added += 1
+
+    def milliseconds(self) -> dict[str, float]:
+        """``{"p50", "p99", "max"}`` in milliseconds; zeros when nothing was added."""
+        kept = self._seconds[: min(self._added, _TIMES_KEPT)]
+        if not len(kept):
+            return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+        p50, p99 = np.percentile(kept, (50, 99))
+        return {
+            "p50": round(float(p50) * 1e3, 3),
+            "p99": round(float(p99) * 1e3, 3),
+            "max": round(float(kept.max()) * 1e3, 3),
+        }
+
+
+class RoomStats:
+    """Counters of one room since it was made; plain numbers, to be read at any time.
+
+    Attributes:
+        ticks: steps run. overruns: ticks late by a period or more. dropped_ticks: due and never run.
+        inputs: accepted. bad_inputs: refused, each costs its sender the connection.
+        duplicate_inputs, dropped_inputs: of players that have left; `snapshot` adds those that are here.
+        frames, frame_bytes: states sent, with their WebSocket headers. frames_skipped: ticks at which a link could
+        take none.
+        messages: from players. joins, leaves: of players.
+        resyncs: full frames that clients asked for because their replica's hash differed.
+        lateness: from a tick's deadline to its begin. step_time: of the author's step. tick_time: of the whole tick.
+    """
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        self.overruns = 0
+        self.dropped_ticks = 0
+        self.inputs = 0
+        self.bad_inputs = 0
+        self.duplicate_inputs = 0
+        self.dropped_inputs = 0
+        self.frames = 0
+        self.frame_bytes = 0
+        self.frames_skipped = 0
+        self.messages = 0
+        self.joins = 0
+        self.leaves = 0
+        self.resyncs = 0
+        self.lateness = Times()
+        self.step_time = Times()
+        self.tick_time = Times()
+
+    def reset_times(self) -> None:
+        """Forget the times measured so far; the counters go on."""
+        self.lateness, self.step_time, self.tick_time = Times(), Times(), Times()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as plain values, times as milliseconds."""
+        return {
+            name + "_ms" if isinstance(value, Times) else name: value.milliseconds()
+            if isinstance(value, Times)
+            else value
+            for name, value in vars(self).items()
+        }

@@ -1,0 +1,30 @@
+"""The server under measurement: ``python -m tests.bench.server ROOM``. Prints READY, then answers each line on stdin with a JSON line."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from typing import Any
+
+import trio
+
+from gameserver import serve
+from tests.bench import rooms
+
+
+async def main(room_name: str, port: int) -> None:
+    async with serve({"bench": getattr(rooms, room_name)}, port=port) as server:
+        room = server.room("bench")
+        print(f"READY {server.port}", flush=True)
+        lines: Any = trio.wrap_file(sys.stdin)
+        async for line in lines:
+            if line.strip() == "reset":
+                room.stats.reset_times()
+            if line.strip() == "collect":
+                gc.collect()
+            print(json.dumps({**room.stats.snapshot(), "players": room.player_count, "now": trio.current_time()}), flush=True)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
