@@ -94,11 +94,11 @@ class Arena(Room):
     def on_join(self, player: Player) -> None:
         x, y = self.somewhere()
         ship = self.world.spawn(Ship, owner=player, name=player.name or f"player {player.number}", x=x, y=y)
-        player.data["ship"] = ship
+        player.data = ship
         self.broadcast("joined", ship.name, besides=player)
 
     def on_leave(self, player: Player, reason: str) -> None:
-        self.world.despawn(player.data["ship"])
+        self.world.despawn(player.data)
 
     def on_message(self, player: Player, kind: str, payload: object) -> None:
         if kind == "chat" and isinstance(payload, str):
@@ -107,7 +107,7 @@ class Arena(Room):
     def step(self, dt: float) -> None:
         ships, bullets, asteroids = self.world[Ship], self.world[Bullet], self.world[Asteroid]
         for player, steer in self.inputs:
-            self.steer(player.data["ship"], steer, dt)
+            self.steer(player.data, steer, dt)
         ships.vx *= DRAG**dt
         ships.vy *= DRAG**dt
         for table in (ships, bullets, asteroids):

@@ -140,12 +140,12 @@ class RoomLoop:
             self._let_in()
         if self._poller is None:
             return
-        seats = self._seats
+        seats, with_news = self._seats, 0
         for link in self._poller.poll():
-            player = seats.get(link)
-            if player is None:
-                continue
-            for payload in link.receive():
+            player = seats[link]
+            payloads = link.receive()
+            with_news += bool(payloads)
+            for payload in payloads:
                 try:
                     if len(payload) > 1 and payload[1] == Kind.INPUT:
                         self._take_input(player, payload)
@@ -157,6 +157,8 @@ class RoomLoop:
                     break
             if link.closed:
                 self._let_go(link, player)
+        if self._poller is not None:
+            self._poller.note(with_news)
         if self._resyncs:
             self._grant_resyncs()
 

@@ -19,7 +19,7 @@ class Player:
         number: 1 to 65535, this player's name on the wire; entities it owns carry it.
         name: what the player called itself, at most 64 bytes; not checked for being unique.
         options: what the client's hello said besides.
-        data: yours to keep things in.
+        data: yours to keep something in, None at first.
         frames_sent, frames_skipped: states written to the link, and ticks at which the link could not take one.
         acknowledged_tick: the newest tick that the client says it has applied.
     """
@@ -44,7 +44,7 @@ class Player:
         self.number = number
         self.name = name
         self.options = options
-        self.data: dict[str, Any] = {}
+        self.data: Any = None
         self.inputs = InputQueue()
         self.frames_sent = 0
         self.frames_skipped = 0

@@ -1,4 +1,6 @@
-"""The rooms that are measured: the same work as the rivals' ``server.mjs`` does, written as an author would for a big room."""
+"""The rooms that are measured: the same work as the rivals' ``server.mjs`` does, written as an author would for a
+big room.
+"""
 
 from __future__ import annotations
 
@@ -60,19 +62,20 @@ class Full200(Room):
         self.dice = random
 
     def on_join(self, player: Player) -> None:
-        player.data = {"row": player.number % self.ships}
+        player.data = player.number % self.ships
 
     def step(self, dt: float) -> None:
         ships = self.world[Ship]
         ships.aim += ships.turn * dt
         vx, vy = np.cos(ships.aim), np.sin(ships.aim)
         if self.inputs:
-            rows = [player.data["row"] for player, _ in self.inputs]
-            right = [keys.right - keys.left for _, keys in self.inputs]
-            down = [keys.down - keys.up for _, keys in self.inputs]
-            ships.aim[rows] = [keys.aim * math.pi for _, keys in self.inputs]
-            vx[rows], vy[rows] = right, down
-            vx[rows] += (vx[rows] == 0) & (vy[rows] == 0)
+            wishes = [
+                (player.data, keys.right - keys.left, keys.down - keys.up, keys.aim) for player, keys in self.inputs
+            ]
+            rows, right, down, aim = np.array(wishes).T
+            rows = rows.astype(int)
+            ships.aim[rows] = aim * math.pi
+            vx[rows], vy[rows] = np.where((right == 0) & (down == 0), 1, right), down
         ships.x = (ships.x + vx * ships.speed * dt) % WORLD
         ships.y = (ships.y + vy * ships.speed * dt) % WORLD
         ships.heading[:] = ships.aim

@@ -1,4 +1,6 @@
-"""The server under measurement: ``python -m tests.bench.server ROOM``. Prints READY, then answers each line on stdin with a JSON line."""
+"""The server under measurement: ``python -m tests.bench.server ROOM``. Prints READY, then answers each line on stdin
+with a JSON line.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ async def main(room_name: str, port: int) -> None:
                 room.stats.reset_times()
             if line.strip() == "collect":
                 gc.collect()
-            print(json.dumps({**room.stats.snapshot(), "players": room.player_count, "now": trio.current_time()}), flush=True)
+            print(
+                json.dumps({**room.stats.snapshot(), "players": room.player_count, "now": trio.current_time()}),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -15,13 +16,18 @@ DECISION_TICKS: Final = 4
 
 
 class Bot:
-    """Plays one player. Subclasses decide; `random` is the bot's own generator.
+    """Plays one player. Subclasses decide.
 
     Args:
         schema: of the room.
         player: the bot's player number.
-        seed: of the bot's generator.
+        seed: of the bot's generator, ``random``.
+
+    Attributes:
+        decision_ticks: ticks between two decisions; in between the last one is sent again.
     """
+
+    decision_ticks = DECISION_TICKS
 
     def __init__(self, schema: Schema, player: int, seed: int) -> None:
         self.schema = schema
@@ -103,6 +109,10 @@ class ArenaBot(Bot):
 
 
 _ARENA_INPUT: Final = ["turn", "thrust", "shoot"]
+
+
+#: Makes a bot from the room's schema, its player number and a seed.
+MakeBot: TypeAlias = Callable[[Schema, int, int], Bot]
 
 
 def make_bot(schema: Schema, player: int, seed: int) -> Bot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from gamebots.bots import DECISION_TICKS, Bot, make_bot
+from gamebots.bots import Bot, MakeBot, make_bot
 from gameclient import ClientLink
 from gameprotocol import (
     BaselineError,
@@ -34,6 +34,7 @@ class BotConnection:
         link: a link that is being opened.
         index: which bot this is; seeds its choices.
         holds_replica: whether it decodes the state and plays by it, or reads frame headers alone and plays blindly.
+        make_bot: makes what decides, when the schema is known.
 
     Attributes:
         joined: the welcome has come.
@@ -43,7 +44,7 @@ class BotConnection:
         message_kinds: messages received.
     """
 
-    def __init__(self, link: ClientLink, index: int, holds_replica: bool) -> None:
+    def __init__(self, link: ClientLink, index: int, holds_replica: bool, make_bot: MakeBot = make_bot) -> None:
         self.link = link
         self.joined = False
         self.replica: Replica | None = None
@@ -53,11 +54,12 @@ class BotConnection:
         self.latencies: list[float] = []
         self._index = index
         self._holds_replica = holds_replica
+        self._make_bot = make_bot
         self._bot: Bot | None = None
         self._sequence = 0
         self._awaited: deque[tuple[int, float]] = deque(maxlen=_AWAITED_INPUTS)
         self._values: list[object] = []
-        self._decide_in = index % DECISION_TICKS
+        self._decide_in = 0
         self._takes_input = False
         self._resyncing = False
 
@@ -93,7 +95,7 @@ class BotConnection:
             return
         self._decide_in -= 1
         if self._decide_in <= 0 or not self._values:
-            self._decide_in = DECISION_TICKS
+            self._decide_in = self._bot.decision_ticks
             self._values = self._bot.decide(self.replica)
         self._sequence += 1
         microseconds = int(now * 1e6) & 0xFFFFFFFF
@@ -103,7 +105,7 @@ class BotConnection:
     def _take_welcome(self, payload: bytes) -> None:
         welcome = Welcome.from_items(unpack_from_server(payload))
         schema = welcome.read_schema()
-        self._bot = make_bot(schema, welcome.player, self._index)
+        self._bot = self._make_bot(schema, welcome.player, self._index)
         self._takes_input = schema.input is not None
         if self._holds_replica:
             self.replica = Replica(schema, welcome.player)

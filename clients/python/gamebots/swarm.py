@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import trio
 
+from gamebots.bots import MakeBot, make_bot
 from gamebots.connection import BotConnection
 from gamebots.report import Totals, make_report
 from gameclient import ClientLink
@@ -39,6 +40,7 @@ class Swarm:
         replicas: how many of them decode the state and play by it; None for all up to `REPLICAS_FOR_ALL`, else
             `REPLICA_SAMPLE`.
         rate: inputs per second and bot.
+        make_bot: makes what decides for a bot from the room's schema, its player number and its seed.
         clock: seconds.
     """
 
@@ -49,6 +51,7 @@ class Swarm:
         *,
         replicas: int | None = None,
         rate: float = 20.0,
+        make_bot: MakeBot = make_bot,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.url = url
@@ -56,6 +59,7 @@ class Swarm:
         self.disconnects: Counter[str] = Counter()
         self._replicas = replicas if replicas is not None else (count if count <= REPLICAS_FOR_ALL else REPLICA_SAMPLE)
         self._slice_seconds = 1.0 / rate / SLICES
+        self._make_bot = make_bot
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._waiting: list[BotConnection] = []
@@ -121,7 +125,8 @@ class Swarm:
 
     def _start_some(self) -> None:
         while self._started < self.count and len(self._waiting) < CONNECTING_AT_ONCE:
-            connection = BotConnection(ClientLink(self.url), self._started, self._started < self._replicas)
+            holds_replica = self._started < self._replicas
+            connection = BotConnection(ClientLink(self.url), self._started, holds_replica, self._make_bot)
             self._waiting.append(connection)
             self._started += 1
 

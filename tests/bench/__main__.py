@@ -1,0 +1,82 @@
+"""``make bench``: ours and the rivals, interleaved, in one run.
+
+Timings on a shared machine vary by 15-25 %, so only ratios within one run count: every repeat measures all systems one
+after the other, and the table shows medians and the spread.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from tests.bench import process
+from tests.bench.publish import publish_10000
+from tests.bench.report import medians, table
+from tests.bench.systems import Rivals, Row, UnavailableError, tickwire
+
+WORKLOADS = ("full-50", "full-200", "echo-min")
+OUT = Path("build/bench")
+
+
+@click.command()
+@click.option("--only", default=".", help="Regular expression: which workloads.")
+@click.option("--clients", default="1000", help="Counts of clients, separated by commas.")
+@click.option("--seconds", default=10.0, help="Measured time of a point.")
+@click.option("--repeats", default=3, help="How often each point is measured.")
+@click.option("--rivals", type=click.Path(path_type=Path), default=Path("../shared/rivals"), help="Folder of rivals.")
+def main(only: str, clients: str, seconds: float, repeats: int, rivals: Path) -> None:
+    """Measure workloads and write build/bench/results.json and table.md."""
+    chosen = [name for name in (*WORKLOADS, "publish-10000") if re.search(only, name)]
+    if not chosen:
+        raise click.BadParameter(f"no workload matches {only!r}; there are {', '.join(WORKLOADS)}, publish-10000")
+    counts = [int(count) for count in clients.split(",")]
+    field: Rivals | None = Rivals(rivals, OUT / "rivals")
+    try:
+        field.prepare()  # type: ignore[union-attr]
+    except UnavailableError as why:
+        click.secho(f"Measuring ourselves alone: {why}", fg="yellow", err=True)
+        field = None
+    rows: list[Row] = [publish_10000()] if "publish-10000" in chosen else []
+    points = [(name, count) for name in chosen if name in WORKLOADS for count in counts]
+    for repeat in range(repeats):
+        for workload, count in points:
+            click.echo(f"{workload} x {count}, {repeat + 1} of {repeats}", err=True)
+            rows += _one_round(field, workload, count, seconds)
+    _write(rows)
+
+
+def _one_round(field: Rivals | None, workload: str, clients: int, seconds: float) -> list[Row]:
+    """All systems once, ours first: its frames' size is what the floor sends."""
+    ours = _measured(lambda: tickwire(workload, clients, seconds))
+    rows = [ours]
+    if field is not None:
+        rows.append(_measured(lambda: field.floor(workload, clients, seconds, round(ours["bytes_per_client_tick"]))))
+        rows.append(_measured(lambda: field.colyseus(workload, clients, seconds)))
+    return rows
+
+
+def _measured(run: Callable[[], Row]) -> Row:
+    row = run()
+    click.echo(
+        f"  {row['system']:9} {row['cpu_us_per_client_tick']:6.1f} us per client and tick, {row['tick_hz']:.2f} Hz",
+        err=True,
+    )
+    return row
+
+
+def _write(rows: list[Row]) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    middle = medians(rows)
+    (OUT / "results.json").write_text(json.dumps(middle, indent=2) + "\n")
+    (OUT / "points.json").write_text(json.dumps({"machine": process.machine(), "points": rows}, indent=2) + "\n")
+    text = f"{process.machine()}\n\n{table(middle)}"
+    (OUT / "table.md").write_text(text + "\n")
+    click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

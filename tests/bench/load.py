@@ -1,0 +1,47 @@
+"""The load on the server under measurement: the same inputs as the rivals' ``load.mjs`` sends. Prints the bots'
+report.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+import trio
+
+from gamebots.bots import Bot
+from gamebots.swarm import Swarm
+from gameprotocol import Replica, Schema
+
+#: Bots that hold the state and check the desync hash; the others count. The rivals' tool decodes in two clients as
+#: well.
+REPLICAS = 2
+
+
+class KeysBot(Bot):
+    """Holds keys for 16 ticks and turns a little in each: nothing in its inputs stays the same."""
+
+    decision_ticks = 1
+
+    def __init__(self, schema: Schema, player: int, seed: int) -> None:
+        super().__init__(schema, player, seed)
+        self._salt = seed
+        self._sent = 0
+
+    def decide(self, world: Replica | None) -> list[Any]:
+        self._sent += 1
+        keys = (self._sent >> 4) + self._salt
+        aim = ((self._sent * 0.05 + self._salt) % math.tau) / math.pi - 1
+        return [bool(keys & 1), bool(keys & 2), bool(keys & 4), bool(keys & 8), aim]
+
+
+def main() -> None:
+    url, clients, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    swarm = Swarm(url, clients, replicas=REPLICAS, make_bot=KeysBot)
+    print(json.dumps(trio.run(swarm.run, seconds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
