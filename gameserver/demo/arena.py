@@ -95,7 +95,6 @@ class Arena(Room):
         x, y = self.somewhere()
         ship = self.world.spawn(Ship, owner=player, name=player.name or f"player {player.number}", x=x, y=y)
         player.data = ship
-        self.broadcast("joined", ship.name, besides=player)
 
     def on_leave(self, player: Player, reason: str) -> None:
         self.world.despawn(player.data)
@@ -157,7 +156,8 @@ class Arena(Room):
             ship.respawn = RESPAWN_SECONDS
             if by is not None:
                 by.score += 10
-            self.broadcast("destroyed", [ship.name, by.name if by is not None else None])
+                by.owner.send("hit", ship.name)
+            ship.owner.send("destroyed", by.name if by is not None else None)
 
     def crack(self, asteroid: Asteroid, by: Ship | None) -> None:
         asteroid.hp -= 1

@@ -228,17 +228,20 @@ class Link:
         return True
 
     def send_message(self, payload: bytes) -> None:
-        """Send a binary message that must not be dropped: it waits behind what waits already.
+        """`send_frames` of one binary message."""
+        self.send_frames(binary_frame(payload))
+
+    def send_frames(self, frames: bytes) -> None:
+        """Send ready-made WebSocket frames that must not be dropped: they wait behind what waits already.
 
         When more than ``limits.MESSAGE_QUEUE_BYTES`` of them wait, the link closes with ``CloseCode.TOO_SLOW``.
         Nothing happens on a closed link.
         """
         if self.closed:
             return
-        frame = binary_frame(payload)
-        self.put(frame)
+        self.put(frames)
         if self._pending:
-            self._queued_bytes = min(self._queued_bytes + len(frame), len(self._pending))
+            self._queued_bytes = min(self._queued_bytes + len(frames), len(self._pending))
             if self._queued_bytes > limits.MESSAGE_QUEUE_BYTES:
                 self._end(CloseCode.TOO_SLOW, "too many unread messages")
 

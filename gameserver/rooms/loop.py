@@ -13,7 +13,7 @@ import trio
 
 from gameprotocol import CloseCode, Hello, Kind, ProtocolError, Welcome, limits, unpack_from_client
 from gameprotocol import _messages as messages
-from gameprotocol._websocket import frame_header
+from gameprotocol._websocket import binary_frame, frame_header
 from gameserver.net import Link, Poller
 from gameserver.rooms.player import Player
 from gameserver.rooms.room import Room, input_codec
@@ -240,7 +240,7 @@ class RoomLoop:
             self.room._players[player.number] = player
             self.room.stats.joins += 1
             self._poller.add(link)
-            link.send_message(self._welcome(player).encode())
+            player._outbox.append(binary_frame(self._welcome(player).encode()))
             self.room.on_join(player)
 
     def _let_go(self, link: Link, player: Player) -> None:
@@ -335,7 +335,15 @@ class RoomLoop:
                 margin_ms = self._margin_ms(meant_for) if meant_for else margin_now_ms
                 own = timed(player.inputs.applied_sequence, margin_ms, client_time, waited_us)
                 data = body.timed_head + own + body.rest
-            if link.write(data):
+            if player._outbox:
+                messages_first = b"".join(player._outbox)
+                player._outbox.clear()
+                written = link.write(messages_first + data)
+                if not written:
+                    link.send_frames(messages_first)
+            else:
+                written = link.write(data)
+            if written:
                 player._baseline = tick
                 player._client_time = None
                 player.frames_sent += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gameprotocol import CloseCode, encode_message
+from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import InputQueue
 from gameserver.sync.frames import NOTHING
 
@@ -29,6 +30,7 @@ class Player:
         "_client_time",
         "_link",
         "_meant_for",
+        "_outbox",
         "_resync_tick",
         "acknowledged_tick",
         "data",
@@ -50,13 +52,14 @@ class Player:
         self.frames_skipped = 0
         self.acknowledged_tick = 0
         self._link = link
+        self._outbox: list[bytes] = []  # messages of this tick, as WebSocket frames
         self._baseline = NOTHING
         self._resync_tick = 0  # no full frame on request before it
         self._client_time: int | None = None  # of what came since the last frame, and
         self._meant_for = 0  # the tick it was meant for, 0 for the next one
 
     def send(self, kind: str, payload: Any = None) -> None:
-        """Send a message. It is never dropped, and keeps its place among messages and frames.
+        """Send a message: it leaves with this tick's frame, before it. It is never dropped.
 
         A player that does not read loses its connection when `limits.MESSAGE_QUEUE_BYTES` wait for it.
 
@@ -64,7 +67,7 @@ class Player:
             ValueError: the kind's name is too long.
             TypeError: msgpack has no form for the payload.
         """
-        self._link.send_message(encode_message(kind, payload))
+        self._outbox.append(binary_frame(encode_message(kind, payload)))
 
     def kick(self, reason: str = "kicked") -> None:
         """End the player's connection; ``on_leave`` follows at the next tick."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from gameprotocol import Schema, encode_message
+from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
@@ -118,10 +119,10 @@ class Room:
 
     def broadcast(self, kind: str, payload: Any = None, *, besides: Player | None = None) -> None:
         """Send a message to everyone, except to ``besides``. Raises as `Player.send`."""
-        encoded = encode_message(kind, payload)
+        framed = binary_frame(encode_message(kind, payload))
         for player in self._players.values():
             if player is not besides:
-                player._link.send_message(encoded)
+                player._outbox.append(framed)
 
     def schema(self) -> Schema:
         """What a client is told of this room's tables and input."""

@@ -56,7 +56,7 @@ def _column(table: PublishedTable, i: int, ids: IntColumn) -> Any:
     if kind.is_object:
         store = table.objects[i]
         return [store[id] for id in ids.tolist()]
-    return columns.pack_column(kind, table.integers[i, ids])
+    return columns.pack_column(kind, table.integers[i][ids])
 
 
 def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) -> list[list[Any]]:
@@ -70,7 +70,7 @@ def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) 
     for i, changed_tick in enumerate(table.field_changed_tick):
         if changed_tick <= baseline:
             continue
-        mask = table.changed_tick[i, held] > baseline
+        mask = table.changed_tick[i][held] > baseline
         if mask.any():
             _add_to_group(groups, mask, i, table.kinds)
     return [_block(table, held, mask, fields, exact) for mask, fields in groups]
@@ -114,5 +114,5 @@ def _block(table: PublishedTable, held: IntColumn, mask: _Mask, fields: list[int
 
 
 def _differences(table: PublishedTable, i: int, ids: IntColumn) -> Any:
-    difference = np.where(table.changed_tick[i, ids] == table.field_changed_tick[i], table.difference[i, ids], 0)
-    return columns.pack_differences(table.kinds[i], table.integers[i, ids], difference)
+    difference = np.where(table.changed_tick[i][ids] == table.field_changed_tick[i], table.difference[i][ids], 0)
+    return columns.pack_differences(table.kinds[i], table.integers[i][ids], difference)

@@ -30,6 +30,7 @@ PackedColumn: TypeAlias = int | bytes | list[Any]
 
 _GAP_ESCAPE: Final = 255
 _DIFFERENCE_ESCAPE: Final = -128
+_ESCAPE_BYTE: Final = 0x80  # the same as an unsigned byte
 _UNSIGNED: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4")}
 _SIGNED: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}
 
@@ -66,16 +67,24 @@ def unpack_ids(packed: Any, held: IntColumn) -> IntColumn:
         if len(packed) != (len(held) + 7) // 8:
             raise ValueError(f"a bitmap of {len(packed)} bytes for {len(held)} rows")
         return held[_bits(packed, len(held))]
+    # Looking for an escape in bytes is many times cheaper than in an array, and most packed ids have none.
     gaps_raw, *rest = _bins(packed)
-    gaps = np.frombuffer(gaps_raw, np.uint8).astype(np.int64)
-    escaped = gaps == _GAP_ESCAPE
-    large = np.frombuffer(rest[0], "<u4") if rest else np.empty(0, "<u4")
-    if int(escaped.sum()) != len(large):
-        raise ValueError(f"{int(escaped.sum())} escaped gaps but {len(large)} large ones")
-    gaps[escaped] = large
-    if len(gaps) and int(gaps.min()) < 1:
+    if 0 in gaps_raw:
         raise ValueError("ids must ascend")
-    return np.cumsum(gaps)
+    gaps: NDArray[Any] = np.frombuffer(gaps_raw, np.uint8)
+    if rest or _GAP_ESCAPE in gaps_raw:
+        gaps = _with_large_gaps(gaps, rest)
+    return gaps.astype(np.int64).cumsum()
+
+
+def _with_large_gaps(small: NDArray[np.uint8], rest: list[bytes]) -> IntColumn:
+    escaped = small == _GAP_ESCAPE
+    large = np.frombuffer(rest[0], "<u4") if rest else np.empty(0, "<u4")
+    if int(np.count_nonzero(escaped)) != len(large) or not large.all():
+        raise ValueError(f"{int(np.count_nonzero(escaped))} escaped gaps but {len(large)} large ones, or one of 0")
+    gaps = small.astype(np.int64)
+    gaps[escaped] = large
+    return gaps
 
 
 # -- columns -----------------------------------------------------------------------------------------------------------
@@ -133,7 +142,8 @@ def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> I
         values = _bits(packed, rows).astype(np.int64) if isinstance(kind, Bool) else _read(packed, rows, kind.signed)
     else:
         values = _add_differences(kind, packed, rows, held)
-    if rows and not (kind.lowest <= int(values.min()) and int(values.max()) <= kind.highest):
+    above = values - kind.lowest if kind.signed else values  # negative becomes huge, so that one look tells both ends
+    if rows and int(above.view(np.uint64).max()) > kind.highest - kind.lowest:
         raise ValueError(f"{kind.name} is outside {kind.lowest} to {kind.highest}")
     return values
 
@@ -150,15 +160,15 @@ def _add_differences(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -
     small_raw, *rest = _bins(packed)
     if len(small_raw) != rows or not kind.takes_differences:
         raise ValueError(f"{kind.name}: {len(small_raw)} differences for {rows} rows")
-    differences = np.frombuffer(small_raw, np.int8).astype(np.int64)
+    differences = np.frombuffer(small_raw, np.int8)
     values = held + differences
     if kind.modulus:
         values &= kind.modulus - 1
-    escaped = differences == _DIFFERENCE_ESCAPE
-    count = int(np.count_nonzero(escaped))
-    if bool(count) != bool(rest):
-        raise ValueError(f"{kind.name}: {count} escaped differences, {len(rest)} bins of values")
-    if rest:
+    if rest or _ESCAPE_BYTE in small_raw:
+        escaped = differences == _DIFFERENCE_ESCAPE
+        count = int(np.count_nonzero(escaped))
+        if not count or not rest:
+            raise ValueError(f"{kind.name}: {count} escaped differences, {len(rest)} bins of values")
         values[escaped] = _read(rest[0], count, kind.signed)
     return values
 

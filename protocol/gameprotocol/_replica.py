@@ -115,7 +115,7 @@ class ReplicaTable:
         field = self.schema.fields[i]
         if field.is_object:
             return [self.value(name, id) for id in self.ids.tolist()]
-        return field.to_values(self.integers[i, self.ids])
+        return field.to_values(self.integers[i][self.ids])
 
     def value(self, name: str, id: int) -> Any:
         """One field of one row; a reference gives a `Row`, or None when what it means is gone or out of view."""
@@ -164,27 +164,35 @@ class ReplicaTable:
             raise ValueError(f"{len(columns)} columns for {len(self.schema.fields)} fields of {self.schema.name}")
         if len(ids):
             self._reserve(int(ids[-1]))
+        rows, nothing = _as_index(ids), np.zeros(len(ids), np.int64)
         for i, packed in enumerate(columns):
-            self._put(i, ids, packed, np.zeros(len(ids), np.int64))
+            self._put(i, ids, rows, packed, nothing)
         self._alive[ids] = True
         self._ids = None
 
-    def put_change(self, ids: IntColumn, i: int, packed: Any) -> None:
-        if not 0 <= i < len(self.schema.fields):
-            raise ValueError(f"{self.schema.name} has no field {i}")
+    def put_changes(self, ids: IntColumn, fields: list[Any]) -> None:
+        """Write one block: ``fields`` alternates between a field's index and its packed column."""
+        rows = _as_index(ids)
+        for at in range(0, len(fields), 2):
+            i = _index(fields[at])
+            if i >= len(self.schema.fields):
+                raise ValueError(f"{self.schema.name} has no field {i}")
+            self._put(i, ids, rows, fields[at + 1], self.integers[i][rows])
+
+    def check_held(self, ids: IntColumn) -> None:
+        """ValueError when an id that was spelt out is not held."""
         if len(ids) and (int(ids[-1]) >= len(self._alive) or not self._alive[ids].all()):
             raise ValueError("change of a row that is not held")
-        self._put(i, ids, packed, self.integers[i, ids])
 
-    def _put(self, i: int, ids: IntColumn, packed: Any, held: IntColumn) -> None:
+    def _put(self, i: int, ids: IntColumn, rows: IntColumn | slice, packed: Any, held: IntColumn) -> None:
         field: FieldKind = self.schema.fields[i]
         if field.is_object:
             values, store = unpack_objects(field, packed, len(ids)), self.objects[i]
             for id, value in zip(ids.tolist(), values, strict=True):
                 store[id] = value
-            self.integers[i, ids] = [object_checksum(value) for value in values]
+            self.integers[i][rows] = [object_checksum(value) for value in values]
         else:
-            self.integers[i, ids] = unpack_column(field, packed, len(ids), held)
+            self.integers[i][rows] = unpack_column(field, packed, len(ids), held)
 
     def _reserve(self, highest_id: int) -> None:
         capacity = len(self._alive)
@@ -202,20 +210,34 @@ class ReplicaTable:
 
 
 class TableChanges:
-    """What one frame did to one table; rows are made when they are asked for.
+    """What one frame did to one table. Worked out when it is asked for, so that who does not ask does not pay.
 
     Attributes:
         table: the table.
-        spawned_ids, changed_ids, despawned_ids: ascending, int64, no id in two of them.
     """
 
-    __slots__ = ("changed_ids", "despawned_ids", "spawned_ids", "table")
+    __slots__ = ("_after", "_before", "_written", "table")
 
-    def __init__(self, table: ReplicaTable, spawned: IntColumn, changed: IntColumn, despawned: IntColumn) -> None:
+    def __init__(self, table: ReplicaTable, before: IntColumn, written: list[IntColumn]) -> None:
         self.table = table
-        self.spawned_ids = spawned
-        self.changed_ids = changed
-        self.despawned_ids = despawned
+        self._before = before
+        self._after = table.ids
+        self._written = written
+
+    @property
+    def spawned_ids(self) -> IntColumn:
+        """Ids of entities that came into view, ascending, int64."""
+        return _without(self._after, self._before)
+
+    @property
+    def despawned_ids(self) -> IntColumn:
+        """Ids of entities that are gone or out of view, ascending, int64."""
+        return _without(self._before, self._after)
+
+    @property
+    def changed_ids(self) -> IntColumn:
+        """Ids of entities that were held before and of which at least one field was sent, ascending, int64."""
+        return _without(_union(self._written), self.spawned_ids)
 
     @property
     def spawned(self) -> Iterator[Row]:
@@ -224,7 +246,7 @@ class TableChanges:
 
     @property
     def changed(self) -> Iterator[Row]:
-        """Entities of which at least one field was sent and that were held before."""
+        """Entities that were held before and of which at least one field was sent."""
         return self._rows(self.changed_ids)
 
     @property
@@ -283,7 +305,7 @@ class Replica:
         """Bring the replica to the frame's tick.
 
         Returns:
-            What changed, for the tables where something did.
+            What changed, for the tables that the frame spoke of.
         Raises:
             BaselineError: the frame is a delta from another tick than the replica's; nothing was changed.
             ProtocolError: the frame is malformed; the replica takes nothing but a full frame from now on.
@@ -303,7 +325,13 @@ class Replica:
             raise ProtocolError(CloseCode.UNDECODABLE, f"bad frame at tick {header.tick}: {error}") from None
         self._usable = True
         self.tick = header.tick
-        return self._changes(before, touched, full)
+        return [
+            TableChanges(table, ids, touched.get(table.index, []))
+            for table, ids in zip(self.tables, before, strict=True)
+            if (full and (len(ids) or len(table)))
+            or ids is not table.ids
+            or any(len(part) for part in touched.get(table.index, ()))
+        ]
 
     def check(self, frame: Frame) -> bool:
         """Whether the replica, just brought to ``frame``'s tick, holds what the server says; counts. True when there
@@ -333,6 +361,8 @@ class Replica:
                 touched[table.index].append(ids)
         for table, (_, scope, _, _, *blocks) in parsed:
             rows = held[table.index] if scope is None else unpack_ids(scope, _NO_IDS)
+            if scope is not None:
+                table.check_held(rows)
             touched[table.index] += self._apply_blocks(table, rows, blocks)
         return touched
 
@@ -342,30 +372,30 @@ class Replica:
             if _is_unknown(block):
                 continue
             ids = unpack_ids(block[0], rows)
-            for at in range(1, len(block), 2):
-                table.put_change(ids, _index(block[at]), block[at + 1])
+            if type(block[0]) is list:
+                table.check_held(ids)
+            table.put_changes(ids, block[1:])
             touched.append(ids)
         return touched
 
-    def _changes(self, before: list[IntColumn], touched: dict[int, list[IntColumn]], full: bool) -> list[TableChanges]:
-        changes = []
-        for table, ids_before in zip(self.tables, before, strict=True):
-            written = touched.get(table.index)
-            if written is None and not full:
-                continue
-            spawned, despawned = _differences(ids_before, table.ids)
-            changed = _union(written or ())
-            if len(spawned):
-                changed = np.setdiff1d(changed, spawned, assume_unique=True)
-            if len(spawned) or len(changed) or len(despawned):
-                changes.append(TableChanges(table, spawned, changed, despawned))
-        return changes
+
+def _without(ids: IntColumn, others: IntColumn) -> IntColumn:
+    """Those of ``ids`` that are not among ``others``; both ascending."""
+    if ids is others or not len(ids) or not len(others):
+        return _NO_IDS if ids is others else ids
+    marks = np.zeros(max(int(ids[-1]), int(others[-1])) + 1, np.bool_)
+    marks[ids] = True
+    marks[others] = False
+    return np.flatnonzero(marks).astype(np.int64, copy=False)
 
 
-def _differences(before: IntColumn, after: IntColumn) -> tuple[IntColumn, IntColumn]:
-    if before is after:
-        return _NO_IDS, _NO_IDS
-    return np.setdiff1d(after, before, assume_unique=True), np.setdiff1d(before, after, assume_unique=True)
+def _as_index(ids: IntColumn) -> IntColumn | slice:
+    """What to index a column by id with: a slice when the ids have no gap, which is several times as fast."""
+    if len(ids):
+        first, last = int(ids[0]), int(ids[-1])
+        if last - first + 1 == len(ids):
+            return slice(first, last + 1)
+    return ids
 
 
 def _union(parts: Iterable[IntColumn]) -> IntColumn:

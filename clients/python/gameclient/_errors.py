@@ -1,0 +1,39 @@
+"""What can go wrong for a program that plays.
+
+ClientError
+    ConnectError        the room could not be joined; also a ConnectionError
+    DisconnectedError   the connection ended while playing; also a ConnectionError
+    InputError          send_input was given what the room's input does not take; also a ValueError
+"""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Root of this package's errors."""
+
+
+class _EndedError(ClientError, ConnectionError):
+    """A connection that is no more.
+
+    Attributes:
+        code: the WebSocket close code (`gameprotocol.CloseCode`), 1006 when there was no closing handshake.
+        reason: why, in words; partly the server's, so do not trust it with anything but being shown.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{reason} ({code})")
+        self.code = code
+        self.reason = reason
+
+
+class ConnectError(_EndedError):
+    """The room could not be joined; the text says what the server answered and what to do."""
+
+
+class DisconnectedError(_EndedError):
+    """The connection has ended."""
+
+
+class InputError(ClientError, ValueError):
+    """A value that the room's input does not take; the text names the field and what it takes."""

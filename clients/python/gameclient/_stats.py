@@ -1,0 +1,38 @@
+"""What a session has counted and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """A snapshot of a session's figures.
+
+    Attributes:
+        frames: how many frames were applied. frames_skipped: how many could not be, because a full one was missing.
+        bytes_in, bytes_out: over the connection, handshake included, inside TLS.
+        hashes_checked: how many frames brought a hash of the world.
+        desyncs: for how many of them the world here was not the server's; each was repaired by a full frame.
+        newest_tick: the tick of the newest frame.
+        frame_age: seconds since it came, None before the first; above two or three ticks the network is slow.
+        inputs_sent: how many inputs have left, and so the sequence of the newest.
+        inputs_applied: the sequence of the newest input that the server has applied.
+        input_margin: how long before its deadline the newest input came, in seconds; negative when late, None at first.
+        rtt: the round trip in seconds, smoothed, with the wait for the server's tick; None at first.
+        rtt_shortest: the shortest so far.
+    """
+
+    frames: int
+    frames_skipped: int
+    bytes_in: int
+    bytes_out: int
+    hashes_checked: int
+    desyncs: int
+    newest_tick: int
+    frame_age: float | None
+    inputs_sent: int
+    inputs_applied: int
+    input_margin: float | None
+    rtt: float | None
+    rtt_shortest: float | None

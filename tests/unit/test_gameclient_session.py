@@ -1,0 +1,261 @@
+"""A session against a server of bytes, in virtual time: what the real server never does, and exact times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import gameclient
+from gameclient import CloseCode, Disconnected, FrameApplied, InputError, Joined, MessageReceived, Session
+from gameprotocol import (
+    InputField,
+    InputSchema,
+    Kind,
+    Schema,
+    TableSchema,
+    Welcome,
+    encode_message,
+    pack,
+    unpack_from_client,
+)
+from gameprotocol._fields import Uint
+from gameprotocol._websocket import OddFrame, binary_frame, parse_close
+from tests.unit.test_gameclient_link import RawServer
+
+SCHEMA = Schema(
+    tables=(TableSchema(name="Thing", fields=(Uint(name="n", bits=8),)),),
+    input=InputSchema(name="Steer", fields=(InputField(name="fire", type="bool", default=False),)),
+)
+WELCOME = Welcome(room="r", room_id="1", player=7, tick=1, tick_rate=20.0, schema=SCHEMA.to_wire())
+NO_TIMING = (0, None, None, None)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 5000.0  # microseconds of this do not fit in 32 bits
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def frame(tick: int, back: int, *chunks: Any, timing: Any = NO_TIMING, hash: int | None = None) -> bytes:
+    """A frame message; chunks as SPEC.md has them."""
+    return pack([Kind.FRAME, [tick, back, *timing], hash, *chunks])
+
+
+class Room(RawServer):
+    """The server's side of one session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.session = Session(self, name="Ada", options={"team": 1}, clock=self.clock)
+        self.session.pump()
+        self.accept()
+        self.session.pump()
+        self.hello = self.messages()[0]
+
+    def tell(self, *payloads: bytes) -> list[Any]:
+        """Send messages; the events that they make."""
+        self.sock.sendall(b"".join(binary_frame(payload) for payload in payloads))
+        return self.session.pump()
+
+    def join(self) -> None:
+        self.tell(WELCOME.encode(), frame(1, 0, [0, None, None, [[b"\1\1"], 5]]))
+        self.messages()
+
+    def messages(self) -> list[Any]:
+        """What the session has sent, decoded; the code of a Close frame."""
+        return [
+            parse_close(item.payload())[0] if isinstance(item, OddFrame) else unpack_from_client(item)
+            for item in self.read()
+        ]
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room()
+    yield room
+    room.session.close()
+    room.sock.close()
+    room.theirs.close()
+
+
+def test_the_first_message_is_a_hello(room: Room) -> None:
+    kind, hello = room.hello
+    assert kind == Kind.HELLO
+    assert (hello["name"], hello["options"], hello["token"]) == ("Ada", {"team": 1}, None)
+    assert hello["client"].startswith("tickwire-python")
+
+
+def test_joined_is_told_with_the_first_frame(room: Room) -> None:
+    assert room.tell(WELCOME.encode()) == []
+    assert not room.session.joined
+    events = room.tell(encode_message("hi", 1), frame(3, 0, [0, None, None, [[b"\1\1"], 5]]), encode_message("ho", 2))
+    assert events[:2] == [Joined(7, "r", "1", 3), MessageReceived("hi", 1)]
+    assert isinstance(events[2], FrameApplied)
+    assert (events[2].tick, events[2].full, [row.n for row in events[2].spawned("Thing")]) == (3, True, [5, 5])
+    assert events[3] == MessageReceived("ho", 2)
+
+
+def test_messages_before_an_early_end_are_told(room: Room) -> None:
+    room.tell(WELCOME.encode(), encode_message("sorry", None))
+    room.sock.close()
+    assert room.session.pump() == [MessageReceived("sorry", None), Disconnected(1006, "the server vanished")]
+
+
+def test_kinds_from_the_future_are_skipped(room: Room) -> None:
+    room.join()
+    (event,) = room.tell(pack([99, "?"]), pack(["text"]), encode_message("x", 0))
+    assert event == MessageReceived("x", 0)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"\xc1", CloseCode.UNDECODABLE),
+        (pack({}), CloseCode.UNDECODABLE),
+        (pack([Kind.MESSAGE, 1, 2]), CloseCode.UNDECODABLE),
+        (pack([Kind.FRAME]), CloseCode.UNDECODABLE),
+        (WELCOME.encode(), CloseCode.PROTOCOL_ERROR),
+        (frame(9, 0, [5, None, None, None]), CloseCode.UNDECODABLE),
+    ],
+)
+def test_nonsense_ends_the_connection(room: Room, payload: bytes, code: CloseCode) -> None:
+    room.join()
+    events = room.tell(payload, encode_message("behind", 0))
+    assert [event.code for event in events if isinstance(event, Disconnected)] == [code]
+    assert len(events) == 1
+    assert room.messages()[-1] == code
+
+
+@pytest.mark.parametrize("payload", [frame(1, 0), pack([Kind.WELCOME]), pack([Kind.WELCOME, {"room": 5}])])
+def test_nonsense_in_place_of_a_welcome_ends_it(room: Room, payload: bytes) -> None:
+    (event,) = room.tell(payload)
+    assert isinstance(event, Disconnected)
+
+
+def test_a_frame_without_its_baseline_asks_for_a_full_one_once(room: Room) -> None:
+    room.join()
+    assert room.tell(frame(5, 1), frame(6, 1)) == []
+    assert [message[0] for message in room.messages()] == [Kind.RESYNC]
+    (event,) = room.tell(frame(7, 0, [0, None, None, [[b"\2"], 9]]))
+    assert isinstance(event, FrameApplied)
+    assert ([row.id for row in event.spawned()], [row.id for row in event.despawned()]) == ([], [1])
+    assert [row.n for row in room.session.world["Thing"]] == [9]
+    assert (room.session.stats.frames, room.session.stats.frames_skipped) == (2, 2)
+
+
+def test_a_malformed_delta_asks_for_a_full_frame(room: Room) -> None:
+    room.join()
+    assert room.tell(frame(2, 1, [0, None, [b"\x63"], None])) == []
+    assert room.tell(frame(3, 1)) == []
+    assert room.messages()[0][0] == Kind.RESYNC
+    assert len(room.tell(frame(4, 0))) == 1
+
+
+def test_a_wrong_hash_is_counted_and_reported(room: Room) -> None:
+    room.join()
+    found = room.session.world.hash()
+    room.tell(frame(2, 1, hash=found ^ 1), frame(3, 1, hash=found ^ 1))
+    assert room.messages()[0] == [Kind.RESYNC, 2, found ^ 1, found]
+    assert (room.session.stats.desyncs, room.session.stats.hashes_checked) == (2, 2)
+
+
+def test_the_round_trip_leaves_out_what_the_server_waited(room: Room) -> None:
+    room.join()
+    room.session.send_input(fire=True)
+    (_, (sequence, tick, acknowledged, client_time), values) = room.messages()[-1]
+    assert (sequence, tick, acknowledged, values) == (1, 0, 1, [True])
+    room.clock.now += 0.080
+    room.tell(frame(2, 1, timing=(1, -3, client_time, 50_000)))
+    stats = room.session.stats
+    assert room.session.rtt == pytest.approx(0.030, abs=1e-5)
+    assert (stats.input_margin, stats.inputs_applied, stats.frame_age) == (-0.003, 1, 0.0)
+    room.tell(frame(3, 1, timing=(1, 2, client_time, 70_000)))
+    assert room.session.rtt == pytest.approx(0.030 - 0.020 / 12, abs=1e-5)
+    assert room.session.stats.rtt_shortest == pytest.approx(0.010, abs=1e-5)
+
+
+def test_a_pump_without_news_acknowledges_nothing(room: Room) -> None:
+    room.join()
+    room.tell(frame(2, 1))
+    room.session.pump()
+    room.session.pump()
+    assert [message[:2] for message in room.messages()] == [[Kind.ACKNOWLEDGE, 2]]
+
+
+def test_inputs_merge_while_the_network_is_stuck(room: Room) -> None:
+    room.join()
+    sent = 0
+    while not room.session._link.wants_write:
+        assert room.session.send("fill", bytes(1000))
+        sent += 1
+    room.session.send_input(fire=True)
+    room.clock.now += 0.1
+    room.session.send_input(fire=False)
+    assert room.session.stats.inputs_sent == 0
+    received: list[Any] = []
+    while len(received) < sent + 1:
+        received += room.messages()
+        room.clock.now += 0.1
+        room.session.pump()
+        room.session.pump()
+    assert [message[0] for message in received].count(Kind.INPUT) == 1
+    assert received[-1][2] == [True]
+
+
+def test_a_room_that_does_not_let_us_in_is_given_up(room: Room) -> None:
+    room.clock.now += 10.5
+    (event,) = room.session.pump()
+    assert event == Disconnected(1006, "not joined within 10 s: the room did not let this player in")
+
+
+def test_input_errors_come_before_anything_is_sent(room: Room) -> None:
+    room.session.send_input(anything=1)
+    room.join()
+    with pytest.raises(InputError, match="no field 'anything'; it has fire"):
+        room.session.send_input(anything=1)
+    assert room.session.stats.inputs_sent == 0
+
+
+async def test_leaving_is_bounded_when_nobody_answers(autojump_clock: MockClock) -> None:
+    server = RawServer()
+
+    async def let_in() -> None:
+        await trio.lowlevel.wait_readable(server.sock)
+        server.accept(binary_frame(WELCOME.encode()) + binary_frame(frame(1, 0)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_in)
+        async with gameclient.connect(server) as session:
+            before = trio.current_time()
+        assert trio.current_time() - before == pytest.approx(0.5, abs=0.01)
+    assert session.fileno() == -1
+    server.sock.close()
+
+
+async def test_what_the_kernel_had_no_room_for_leaves_by_itself(autojump_clock: MockClock) -> None:
+    server = RawServer()
+
+    async def let_in() -> None:
+        await trio.lowlevel.wait_readable(server.sock)
+        server.accept(binary_frame(WELCOME.encode()) + binary_frame(frame(1, 0)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_in)
+        async with gameclient.connect(server) as session:
+            sent = 0
+            while not session._link.wants_write:
+                session.send("fill", bytes(1000))
+                sent += 1
+            received: list[Any] = []
+            while len(received) < sent + 2:  # and a hello, and an acknowledgement
+                await trio.lowlevel.wait_readable(server.sock)
+                received += server.read()
+            assert not session._link.wants_write
+            server.sock.close()
