@@ -128,20 +128,24 @@ def pack_differences(kind: FieldKind, values: IntColumn, differences: IntColumn)
     ]
 
 
-def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> IntColumn:
-    """New integers of one numeric field, int64, one for each of ``rows`` rows.
+def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> IntColumn | int:
+    """New integers of one numeric field: int64, one for each of ``rows`` rows, or one number that all rows hold.
 
     Args:
         held: the integers held for those rows now; what differences are added to.
     Raises:
         ValueError: a bad shape, or a value outside what the kind allows.
     """
-    if isinstance(packed, int) and not isinstance(packed, bool):
-        values = np.full(rows, packed, np.int64)
-    elif isinstance(packed, bytes):
-        values = _bits(packed, rows).astype(np.int64) if isinstance(kind, Bool) else _read(packed, rows, kind.signed)
-    else:
+    if type(packed) is int:
+        if not kind.lowest <= packed <= kind.highest:
+            raise ValueError(f"{kind.name} is outside {kind.lowest} to {kind.highest}")
+        return packed
+    if type(packed) is not bytes:
         values = _add_differences(kind, packed, rows, held)
+    elif isinstance(kind, Bool):
+        return _bits(packed, rows).astype(np.int64)
+    else:
+        values = _read(packed, rows, kind.signed)
     above = values - kind.lowest if kind.signed else values  # negative becomes huge, so that one look tells both ends
     if rows and int(above.view(np.uint64).max()) > kind.highest - kind.lowest:
         raise ValueError(f"{kind.name} is outside {kind.lowest} to {kind.highest}")
