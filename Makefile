@@ -9,7 +9,7 @@ DURATION ?= 10
 REPEATS ?= 3
 RIVALS ?= ../shared/rivals
 
-.PHONY: run test lint types bench fuzz clean
+.PHONY: run test lint types bench fuzz vectors clean
 
 run: $(BIN)/gameserver
 	$(BIN)/gameserver run
@@ -31,6 +31,10 @@ bench: $(VENV)/.dev
 # The property tests with many more examples than `make test` has time for.
 fuzz: $(VENV)/.dev
 	TICKWIRE_EXAMPLES=5000 $(BIN)/python -m pytest -q tests/property tests/unit/test_websocket_frames.py
+
+# Write protocol/vectors/ anew, after a change to the wire.
+vectors: $(VENV)/.dev
+	$(BIN)/python -m tools.vectors
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

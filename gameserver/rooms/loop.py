@@ -90,8 +90,8 @@ class RoomLoop:
         while True:
             if self._paused:
                 self._close_poller()
+                self._wake = trio.Event()  # the old one may have been set while the room ran
                 await self._wake.wait()
-                self._wake = trio.Event()
                 self.schedule.start(trio.current_time(), self._phase)
             await trio.sleep_until(self.schedule.deadline)
             self.run_ticks(trio.current_time)
@@ -102,7 +102,9 @@ class RoomLoop:
         began = clock()
         stats.lateness.add(began - schedule.deadline)
         self._deadline = schedule.deadline - schedule.period
-        for _ in range(schedule.due(began)):
+        for caught_up in range(schedule.due(began)):
+            if caught_up:
+                self._forget_timing()
             self._now = clock()
             self._deadline += schedule.period
             self.receive()
@@ -112,6 +114,11 @@ class RoomLoop:
         self.publish()
         self.send(clock)
         stats.tick_time.add(clock() - began)
+
+    def _forget_timing(self) -> None:
+        """Before a further step: what an input that was read before an earlier one has waited, is not known at the end."""
+        for player in self._seats.values():
+            player._client_time = None
 
     def fail(self, code: CloseCode, reason: str) -> None:
         """Close every player's connection; what a room that ends does last."""
@@ -147,7 +154,7 @@ class RoomLoop:
             with_news += bool(payloads)
             for payload in payloads:
                 try:
-                    if len(payload) > 1 and payload[1] == Kind.INPUT:
+                    if len(payload) > 1 and payload[1] == Kind.INPUT and payload[0] >> 4 == 9:
                         self._take_input(player, payload)
                     else:
                         self._take_other(player, payload)
@@ -186,7 +193,7 @@ class RoomLoop:
             elif kind == Kind.MESSAGE:
                 self._take_message(player, items)
             elif kind == Kind.ACKNOWLEDGE:
-                self._take_acknowledge(player, *messages.read_acknowledge(items))
+                self._take_acknowledge(player, *messages.read_numbers(items, 2))
             elif kind == Kind.RESYNC:
                 self._take_resync(player, items)
             elif kind == Kind.HELLO:
@@ -202,11 +209,15 @@ class RoomLoop:
         self.room.on_message(player, name, payload)
 
     def _take_resync(self, player: Player, items: list[Any]) -> None:
-        said = [item for item in items[1:4] if type(item) is int]
-        _log.warning("! %s/%s: %r asks for a full frame: %s", self.room.name, self.room.id, player, said)
+        tick, expected, found = messages.read_numbers(items, 3)
         self.room.stats.resyncs += 1
-        self._resyncs[player] = max(self.room.tick, player._resync_tick)
-        player._resync_tick = self._resyncs[player] + round(RESYNC_SECONDS * self.room.rate)
+        if player in self._resyncs:
+            return
+        where = f"{self.room.name}/{self.room.id}"
+        _log.warning("! %s: %r at tick %d has hash %d, not %d", where, player, tick, found, expected)
+        due = self._resyncs[player] = max(self.room.tick, player._resync_tick)
+        # Never longer than ids stay unused: the player drops deltas while it waits.
+        player._resync_tick = due + min(round(RESYNC_SECONDS * self.room.rate), limits.HISTORY_TICKS // 2)
 
     def _grant_resyncs(self) -> None:
         """Full frames cost a hundred times what asking for them does, so they are given at a limited rate."""
@@ -279,12 +290,13 @@ class RoomLoop:
     def step(self) -> None:
         """Apply inputs and advance the author's game."""
         room = self.room
+        room.world.fill_gaps()
         if self._codec is not None:
             room.inputs = self._inputs_of_this_tick(self._codec.neutral)
         room.step(room.dt)
         room.stats.ticks += 1
 
-    def _inputs_of_this_tick(self, neutral: Any) -> list[tuple[Player, Any]]:
+    def _inputs_of_this_tick(self, neutral: Callable[[], Any]) -> list[tuple[Player, Any]]:
         room_class, tick = type(self.room), self.room.tick
         most, missing = room_class.inputs_per_tick, room_class.missing_input
         taken: list[tuple[Player, Any]] = []
@@ -293,8 +305,9 @@ class RoomLoop:
             values = queue.take(tick)
             if values is None:
                 values = queue.fill(missing, neutral)
-                if values is None:
-                    continue
+                if values is not None:
+                    taken.append((player, values))
+                continue
             taken.append((player, values))
             if most > 1:
                 taken += self._more_inputs(player, most - 1)
@@ -344,7 +357,7 @@ class RoomLoop:
             else:
                 written = link.write(data)
             if written:
-                player._baseline = tick
+                player._baseline = player._written_tick = tick
                 player._client_time = None
                 player.frames_sent += 1
                 sent_frames += 1
@@ -352,9 +365,16 @@ class RoomLoop:
             else:
                 player.frames_skipped += 1
                 player._client_time = None  # at the next frame nobody knows any more how long it has waited
-        if sent_frames == len(self._seats):
-            self.room.world.note_known_tick(tick)
+        self._note_known_tick(skipped=len(self._seats) - sent_frames)
         stats = self.room.stats
         stats.frames += sent_frames
         stats.frame_bytes += sent_bytes
         stats.frames_skipped += len(self._seats) - sent_frames
+
+    def _note_known_tick(self, skipped: int) -> None:
+        """Tell the world which freed ids no player holds any more."""
+        known = self._published.tick
+        if skipped:
+            written = [player._written_tick for player in self._seats.values()]
+            known = min((tick for tick in written if tick), default=known)
+        self.room.world.note_known_tick(known)

@@ -32,6 +32,7 @@ class Player:
         "_meant_for",
         "_outbox",
         "_resync_tick",
+        "_written_tick",
         "acknowledged_tick",
         "data",
         "frames_sent",
@@ -54,6 +55,7 @@ class Player:
         self._link = link
         self._outbox: list[bytes] = []  # messages of this tick, as WebSocket frames
         self._baseline = NOTHING
+        self._written_tick = 0  # of the newest frame that was written to the link
         self._resync_tick = 0  # no full frame on request before it
         self._client_time: int | None = None  # of what came since the last frame, and
         self._meant_for = 0  # the tick it was meant for, 0 for the next one

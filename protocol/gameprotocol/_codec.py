@@ -65,6 +65,8 @@ def unpack_from_server(payload: bytes) -> Any:
 
 
 def _check_keys(value: Any) -> None:
+    if isinstance(value, (msgpack.ExtType, msgpack.Timestamp)):
+        raise TypeError("extension types do not travel")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):

@@ -79,9 +79,10 @@ def unpack_ids(packed: Any, held: IntColumn) -> IntColumn:
 
 def _with_large_gaps(small: NDArray[np.uint8], rest: list[bytes]) -> IntColumn:
     escaped = small == _GAP_ESCAPE
+    count = int(np.count_nonzero(escaped))
     large = np.frombuffer(rest[0], "<u4") if rest else np.empty(0, "<u4")
-    if int(np.count_nonzero(escaped)) != len(large) or not large.all():
-        raise ValueError(f"{int(np.count_nonzero(escaped))} escaped gaps but {len(large)} large ones, or one of 0")
+    if not count or count != len(large) or not large.all():
+        raise ValueError(f"{count} escaped gaps but {len(large)} large ones, or one of 0")
     gaps = small.astype(np.int64)
     gaps[escaped] = large
     return gaps

@@ -36,12 +36,15 @@ class Kind(IntEnum):
 
 
 def message_kind(payload: bytes) -> int:
-    """First item of a message, -1 when it is not a small number in an array; looks at two to six bytes and decodes
-    nothing.
-    """
+    """First item of a message, -1 when there is none or it is above 255; looks at a few bytes and decodes nothing."""
     first = payload[0] if payload else 0
     at = 1 if first >> 4 == 9 else 3 if first == 0xDC else 5 if first == 0xDD else len(payload)
-    return payload[at] if at < len(payload) and payload[at] < 0x80 else -1
+    kind = payload[at : at + 5]
+    if not kind or kind[0] < 0x80:
+        return kind[0] if kind else -1
+    width = {0xCC: 1, 0xCD: 2, 0xCE: 4}.get(kind[0], 0)
+    number = int.from_bytes(kind[1 : 1 + width], "big")
+    return number if width and len(kind) > width and number < 256 else -1
 
 
 _Unsigned32 = Annotated[int, Meta(ge=0, le=U32)]
@@ -145,13 +148,12 @@ def encode_acknowledge(acknowledged: int, client_time: int) -> bytes:
     return pack([Kind.ACKNOWLEDGE, acknowledged, client_time])
 
 
-def read_acknowledge(items: list[Any]) -> tuple[int, int]:
-    """Read a decoded acknowledgement: tick and client time; ProtocolError 1007 when a number is wrong."""
-    acknowledged, client_time = items[1], items[2]
-    for number in (acknowledged, client_time):
-        if type(number) is not int or not 0 <= number <= U32:
-            raise ProtocolError(CloseCode.UNDECODABLE, "bad acknowledgement")
-    return acknowledged, client_time
+def read_numbers(items: list[Any], count: int) -> list[int]:
+    """The ``count`` items behind the kind of an acknowledgement or a resync; ProtocolError 1007 when one is no u32."""
+    numbers = items[1 : 1 + count]
+    if len(numbers) < count or any(type(number) is not int or not 0 <= number <= U32 for number in numbers):
+        raise ProtocolError(CloseCode.UNDECODABLE, f"a message of kind {items[0]} needs {count} numbers of 32 bits")
+    return numbers
 
 
 def encode_resync(tick: int, expected_hash: int, found_hash: int) -> bytes:

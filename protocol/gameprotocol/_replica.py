@@ -196,10 +196,10 @@ class ReplicaTable:
 
     def _reserve(self, highest_id: int) -> None:
         capacity = len(self._alive)
-        if highest_id < capacity:
-            return
         if highest_id > 2 * limits.TABLE_ROWS:
             raise ValueError(f"id {highest_id} is beyond {2 * limits.TABLE_ROWS}")
+        if highest_id < capacity:
+            return
         while capacity <= highest_id:
             capacity *= 2
         more = capacity - len(self._alive)
@@ -356,11 +356,11 @@ class Replica:
         held = {table.index: table.ids for table, _ in parsed}
         for table, (_, _, _, whole, *_) in parsed:
             if whole is not None:
-                ids = unpack_ids(whole[0], _NO_IDS)
+                ids = _spelt_out(whole[0])
                 table.put_whole(ids, whole[1:])
                 touched[table.index].append(ids)
         for table, (_, scope, _, _, *blocks) in parsed:
-            rows = held[table.index] if scope is None else unpack_ids(scope, _NO_IDS)
+            rows = held[table.index] if scope is None else _spelt_out(scope)
             if scope is not None:
                 table.check_held(rows)
             touched[table.index] += self._apply_blocks(table, rows, blocks)
@@ -371,6 +371,8 @@ class Replica:
         for block in blocks:
             if _is_unknown(block):
                 continue
+            if len(block) < 3 or len(block) % 2 == 0:
+                raise ValueError("a block is ids and pairs of field and column")
             ids = unpack_ids(block[0], rows)
             if type(block[0]) is list:
                 table.check_held(ids)
@@ -410,6 +412,12 @@ def _is_unknown(part: Any) -> bool:
     if type(part) is not list:
         raise ValueError("chunks and blocks are arrays")
     return bool(part) and type(part[0]) is int and part[0] < 0
+
+
+def _spelt_out(packed: Any) -> IntColumn:
+    if type(packed) is not list:
+        raise ValueError("these ids must be spelt out")
+    return unpack_ids(packed, _NO_IDS)
 
 
 def _index(value: Any) -> int:

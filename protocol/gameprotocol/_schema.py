@@ -4,9 +4,10 @@ code.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from gameprotocol._fields import AnyField
 from gameprotocol.closing import CloseCode, ProtocolError
@@ -37,7 +38,7 @@ class InputField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     name: str
-    type: str
+    type: Literal["bool", "int", "float", "str", "bytes"]
     default: Any = None
     low: float | None = None
     high: float | None = None
@@ -54,8 +55,8 @@ class InputSchema(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     fields: tuple[InputField, ...]
-    per_tick: int = 1
-    missing: str = "repeat"
+    per_tick: Annotated[int, Meta(ge=1)] = 1
+    missing: Literal["repeat", "neutral", "skip"] = "repeat"
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
             schema = msgspec.convert(wire, cls)
         except (msgspec.ValidationError, RecursionError) as error:
             raise ProtocolError(CloseCode.UNDECODABLE, f"bad schema: {error}") from None
+        if len({table.name for table in schema.tables}) < len(schema.tables):
+            raise ProtocolError(CloseCode.UNDECODABLE, "bad schema: two tables of one name")
         for table in schema.tables:
             for field in table.fields:
                 if hasattr(field, "table") and not 0 <= field.table < len(schema.tables):

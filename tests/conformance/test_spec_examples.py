@@ -1,0 +1,127 @@
+"""The hex examples of SPEC.md decode as the text beside them says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gameprotocol import Frame, Hello, Replica, Welcome, unpack_from_client, unpack_from_server
+from gameprotocol._columns import unpack_column, unpack_ids
+from gameprotocol._fields import Angle, Bool, FieldKind, Float32, Int, Uint
+from gameprotocol._hashing import rows_hash
+
+SPEC = (Path(__file__).resolve().parents[2] / "protocol" / "SPEC.md").read_text()
+_BLOCK = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [(language, label, body) for language, label, body in _BLOCK.findall(SPEC) if language]
+FIELDS: dict[str, FieldKind] = {
+    "uint 32": Uint(name="n", bits=32),
+    "int 16": Int(name="n", bits=16),
+    "angle 10": Angle(name="n", bits=10),
+    "bool": Bool(name="n"),
+    "float32": Float32(name="n"),
+}
+
+
+def read_hex(body: str) -> bytes:
+    """The bytes of a block, whose comments begin with a semicolon."""
+    return bytes.fromhex(" ".join(line.partition(";")[0] for line in body.splitlines()))
+
+
+def shown(item: Any) -> Any:
+    """A decoded value as the blocks write it."""
+    if isinstance(item, bytes):
+        return {"bytes": item.hex()}
+    if isinstance(item, list):
+        return [shown(inner) for inner in item]
+    return {key: shown(inner) for key, inner in item.items()} if isinstance(item, dict) else item
+
+
+def examples() -> list[tuple[bytes, str]]:
+    """Each block of hex with the JSON block behind it."""
+    found = []
+    for at, (language, _, body) in enumerate(BLOCKS):
+        if language == "hex":
+            assert BLOCKS[at + 1][:2] == ("json", ""), f"no JSON behind the hex block {body[:40]!r}"
+            found.append((read_hex(body), BLOCKS[at + 1][2]))
+    return found
+
+
+def table_rows(header: str) -> list[list[str]]:
+    """The rows of the table with this header line, cells stripped."""
+    lines = SPEC.split(header + "\n", 1)[1].splitlines()[1:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+    return rows
+
+
+def numbers(cell: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.array([int(number) for number in cell.split(",") if number.strip()], np.int64)
+
+
+def test_there_is_an_example_of_every_message() -> None:
+    assert {unpack_from_server(message)[0] for message, _ in examples()} == {1, 2, 3, 4, 5, 6, 7}
+
+
+@pytest.mark.parametrize(("message", "text"), examples())
+def test_hex_decodes_to_the_json_beside_it(message: bytes, text: str) -> None:
+    assert shown(unpack_from_server(message)) == json.loads(text)
+
+
+def test_hello_and_welcome_are_what_the_code_writes() -> None:
+    by_kind = {unpack_from_server(message)[0]: message for message, _ in examples()}
+    hello = Hello.from_items(unpack_from_client(by_kind[1]))
+    welcome = Welcome.from_items(unpack_from_server(by_kind[2]))
+    assert hello.encode() == by_kind[1]
+    assert welcome.read_schema().tables[0].name == "Ship"
+    items = unpack_from_server(welcome.encode())
+    assert items == unpack_from_server(by_kind[2])
+
+
+def test_frames_lead_to_the_states_that_are_shown() -> None:
+    welcome = next(message for message, _ in examples() if unpack_from_server(message)[0] == 2)
+    replica = Replica(Welcome.from_items(unpack_from_server(welcome)).read_schema())
+    frames = [read_hex(body) for language, label, body in BLOCKS if (language, label) == ("hex", "frame")]
+    states = [json.loads(body) for language, label, body in BLOCKS if (language, label) == ("json", "state")]
+    assert len(frames) == len(states) == 4
+    for payload, state in zip(frames, states, strict=True):
+        frame = Frame.from_items(unpack_from_server(payload))
+        replica.apply(frame)
+        assert replica.check(frame)
+        assert (replica.tick, replica.hash()) == (state.pop("tick"), state.pop("hash"))
+        for table, columns in state.items():
+            assert replica[table].ids.tolist() == columns.pop("ids")
+            for name, values in columns.items():
+                assert list(replica[table].column(name)) == values
+
+
+def test_id_examples() -> None:
+    rows = table_rows("| ids, packed | rows of the set | ids |")
+    assert len(rows) == 6
+    for packed, held, ids in rows:
+        found = unpack_ids(unpack_from_server(bytes.fromhex(packed)), numbers(held))
+        assert found.tolist() == numbers(ids).tolist(), packed
+
+
+def test_column_examples() -> None:
+    rows = table_rows("| field | held | packed | integers |")
+    assert len(rows) == 14
+    for field, held, packed, integers in rows:
+        before = numbers(held)
+        found = unpack_column(FIELDS[field], unpack_from_server(bytes.fromhex(packed)), len(before), before)
+        assert np.broadcast_to(found, before.shape).tolist() == numbers(integers).tolist(), packed
+
+
+def test_hash_examples() -> None:
+    rows = table_rows("| table | id | integers | row hash |")
+    assert len(rows) == 4
+    for table, id, integers, expected in rows:
+        columns = [np.array([integer], np.int64) for integer in numbers(integers)]
+        assert rows_hash(int(table), numbers(id), columns) == int(expected)
