@@ -14,6 +14,7 @@ import click
 import trio
 
 from gameserver.config import ENVIRONMENT_PREFIX, Settings, SettingsError, load_settings
+from gameserver.process import tune_process
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.server import VERSION, Server, serve
 from gameserver.world.errors import DeclarationError
@@ -45,12 +46,13 @@ def run(rooms: tuple[str, ...], config: str | None, **flags: Any) -> None:
     except (SettingsError, DeclarationError) as error:
         raise click.UsageError(str(error)) from None
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    tune_process()
     try:
         trio.run(_serve_until_signal, settings, classes)
     except OSError as error:
         reason = error.strerror or str(error)
         raise click.ClickException(
-            f"cannot listen on {settings.host}, port {settings.port}: {reason}. Is another server running? Try --port 0."
+            f"cannot listen on {settings.host}, port {settings.port}: {reason}; is another server there? try --port 0"
         ) from None
 
 

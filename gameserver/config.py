@@ -24,8 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a server can be told.
 
     Attributes:
-        rooms: room classes as ``module:Class`` or ``name=module:Class``; served under the name, or the class name in
-            lower case.
+        rooms: room classes as ``module:Class`` or ``name=module:Class``; served under the name, or under the
+            class name in lower case.
         host: address to listen on; ``0.0.0.0`` for all of IPv4.
         port: 1 to 65535, or 0 for any free one.
         tick_rate: ticks per second of all rooms, 1 to 240; None for what each room declares.
@@ -33,8 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_level: the least level that is logged.
     """
 
-    rooms: tuple[str, ...] = (BUNDLED_GAME,)
-    host: str = "127.0.0.1"
+    rooms: Annotated[tuple[str, ...], Meta(min_length=1)] = (BUNDLED_GAME,)
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8765
     tick_rate: Annotated[float, Meta(ge=1, le=240)] | None = None
     seed: int | None = None

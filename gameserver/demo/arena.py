@@ -1,8 +1,7 @@
 """Arena: ships turn, thrust and shoot among drifting asteroids; the bundled game, and the first example to read.
 
 Everything that players see is declared in four classes. ``step`` moves whole columns at once (numpy) and looks at
-single
-entities only where something happens to them.
+single entities only where something happens to them.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import trio
 from gameprotocol import limits
 from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, binary_frame, parse_close
 from gameprotocol.closing import CloseCode, ProtocolError
-from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS
+from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
 from gameserver.net.latch import Latch
 from gameserver.net.odd_frames import OddFrameCounter
 from gameserver.net.request_head import Headers, parse_head
@@ -144,7 +144,9 @@ class Link:
         if self._special:
             return self._receive_specially()
         try:
-            data = self._recv(RECEIVE_BYTES)
+            data = self._recv(USUAL_BYTES)
+            if len(data) == USUAL_BYTES:
+                data = self._read_on(data)
         except OSError as error:
             self._failed(error)
             return []
@@ -155,6 +157,13 @@ class Link:
         if self._parser.stop is not None:
             return self._go_on(payloads)
         return payloads
+
+    def _read_on(self, data: bytes) -> bytes:
+        """``data``, and what the kernel holds besides, up to ``RECEIVE_BYTES`` in all."""
+        try:
+            return data + self._recv(RECEIVE_BYTES - USUAL_BYTES)
+        except OSError:
+            return data  # nothing more, or an error that the next read meets again
 
     def _receive_specially(self) -> list[bytes]:
         ready, self._ready = self._ready, []

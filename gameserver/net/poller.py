@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import selectors
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from gameserver.net.link import Link
+
+T = TypeVar("T")
 
 #: Above this share of links with news a tick, asking which ones have some costs more than trying all: `selectors` over
 #: epoll takes about 1.2 us for each ready link, and shows them in the order of arrival; a read that finds nothing takes
@@ -15,7 +17,7 @@ _TRY_ALL_ABOVE: Final = 0.75
 _ASK_BELOW: Final = 0.6
 
 
-class Poller:
+class Poller(Generic[T]):
     """Watches the links of one room; a ``Watcher``.
 
     While most links have something in every tick, it names them all and lets ``receive`` find out. Otherwise one
@@ -23,45 +25,58 @@ class Poller:
     cannot show (frames that were held back, a close) are added to the answer.
     """
 
-    __slots__ = ("_awake", "_links", "_select", "_selector", "_try_all")
+    __slots__ = ("_awake", "_closed", "_links", "_select", "_selector", "_try_all")
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._select = self._selector.select
-        self._links: dict[Link, None] = {}  # in the order of joining
+        self._links: dict[Link, T] = {}  # in the order of joining
         self._awake: list[Link] = []
+        self._closed: list[Link] = []
         self._try_all = False
 
     def __len__(self) -> int:
         return len(self._links)
 
-    def add(self, link: Link) -> None:
-        """Watch ``link``, which no other poller watches. A link that closed meanwhile is shown by the next ``poll``."""
+    def add(self, link: Link, owner: T) -> None:
+        """Watch ``link``, which no other poller watches; one that closed meanwhile is shown by the next ``poll``.
+
+        Args:
+            owner: what ``poll`` gives along with the link.
+        """
         link.attach(self)
-        self._links[link] = None
+        self._links[link] = owner
         if not link.closed:
             self._selector.register(link.fileno(), selectors.EVENT_READ, link)
         if link.has_news:
             self._awake.append(link)
+        if link.closed:
+            self._closed.append(link)
 
     def remove(self, link: Link) -> None:
         """Stop watching ``link``, so that another poller may; no matter whether it is watched or closed."""
         link.detach()
         self._unregister(link)
         self._links.pop(link, None)
-        if link in self._awake:
-            self._awake.remove(link)
+        for shown in (self._awake, self._closed):
+            if link in shown:
+                shown.remove(link)
 
-    def poll(self) -> list[Link]:
-        """The links to ``receive`` from now, without waiting; ``remove`` one that is closed when you have seen it."""
+    def poll(self) -> list[tuple[Link, T]]:
+        """The links to ``receive`` from now, and their owners. A link that has closed is shown a last time."""
         if self._try_all:
             self._awake.clear()
-            return list(self._links)
+            return list(self._links.items())
         links: list[Link] = [key.data for key, _ in self._select(0)]
         if self._awake:
             links = list(dict.fromkeys(links + self._awake))
             self._awake = []
-        return links
+        return [(link, self._links[link]) for link in links]
+
+    def take_closed(self) -> list[tuple[Link, T]]:
+        """The links that have closed since the last call, to be removed when what they brought has been received."""
+        closed, self._closed = self._closed, []
+        return [(link, self._links[link]) for link in closed if link in self._links]
 
     def note(self, with_news: int) -> None:
         """Say from how many links the last ``poll`` led to a message; it decides how the next one goes about it."""
@@ -76,6 +91,7 @@ class Poller:
         """See ``Watcher``. The descriptor may be another connection's soon, so it is let go of here and not later."""
         self._unregister(link)
         self._awake.append(link)
+        self._closed.append(link)
 
     def close(self) -> None:
         """Free the selector; the links stay as they are."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -20,7 +21,7 @@ from gameserver.world.errors import DeclarationError
 MissingInput: TypeAlias = Literal["repeat", "neutral", "skip"]
 
 _PATH: Final = re.compile(r" - at `\$\[2\]\[(\d+)\].*`$")
-_SCALARS: Final = {
+_SCALARS: Final[dict[type, Any]] = {
     msgspec.inspect.BoolType: "bool",
     msgspec.inspect.IntType: "int",
     msgspec.inspect.FloatType: "float",
@@ -42,8 +43,12 @@ class Input(msgspec.Struct, array_like=True, gc=False):
     """
 
 
+#: What decoding an input may raise.
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class InputMessage(msgspec.Struct, array_like=True, gc=False):
-    """One input as it travels. `InputCodec` decodes into a copy of this class whose ``values`` are of the room's type."""
+    """One input as it travels. `InputCodec` decodes into one like it whose ``values`` are of the room's type."""
 
     kind: int
     header: InputHeader
@@ -58,15 +63,21 @@ class InputCodec:
 
     Attributes:
         schema: how clients are told of the class.
-        neutral: an input of defaults.
+        neutral: makes an input of defaults.
     """
 
     def __init__(self, input_type: type[Input], per_tick: int = 1, missing: MissingInput = "repeat") -> None:
         if not (isinstance(input_type, type) and issubclass(input_type, Input)):
             raise DeclarationError(f"input = {input_type!r} is not an Input class: subclass gameserver.Input")
-        fields = tuple(_describe(input_type, field) for field in msgspec.structs.fields(input_type))
+        config = input_type.__struct_config__
+        if not config.array_like or config.tag is not None or config.forbid_unknown_fields:
+            raise DeclarationError(
+                f"{input_type.__name__}: inputs travel as arrays that may grow; leave array_like, tag and "
+                f"forbid_unknown_fields alone"
+            )
+        fields = _describe_all(input_type)
         self.schema = InputSchema(name=input_type.__name__, fields=fields, per_tick=per_tick, missing=missing)
-        self.neutral = input_type()
+        self.neutral: Callable[[], Any] = input_type
         self._unbounded_floats = [
             field.name for field in fields if field.type == "float" and (field.low is None or field.high is None)
         ]
@@ -76,7 +87,9 @@ class InputCodec:
             array_like=True,
             gc=False,
         )
-        self._decode = msgspec.msgpack.Decoder(message).decode
+        self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(message).decode
+        #: `decode` for the hot loop, which deals with `DECODE_ERRORS` itself: as a rule without a call in between.
+        self.decode_bare: Callable[[bytes], Any] = self._decode_finite if self._unbounded_floats else self._decode
 
     def decode(self, payload: bytes) -> InputMessage:
         """Read an input message.
@@ -85,15 +98,24 @@ class InputCodec:
             ProtocolError: 4006 with the field named when a value does not fit, 1007 when it is not msgpack.
         """
         try:
-            message: Any = self._decode(payload)
-        except msgspec.ValidationError as error:
-            raise ProtocolError(CloseCode.BAD_INPUT, self._explain(str(error))) from None
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ProtocolError(CloseCode.UNDECODABLE, f"not decodable msgpack: {error}") from None
+            message: InputMessage = self.decode_bare(payload)
+        except DECODE_ERRORS as error:
+            raise self.refusal(error) from None
+        return message
+
+    def refusal(self, error: Exception) -> ProtocolError:
+        """What one of `DECODE_ERRORS` means for the peer."""
+        if isinstance(error, msgspec.ValidationError):
+            return ProtocolError(CloseCode.BAD_INPUT, self._explain(str(error)))
+        return ProtocolError(CloseCode.UNDECODABLE, f"not decodable msgpack: {error}")
+
+    def _decode_finite(self, payload: bytes) -> Any:
+        message = self._decode(payload)
         for name in self._unbounded_floats:
             if not math.isfinite(getattr(message.values, name)):
-                raise ProtocolError(CloseCode.BAD_INPUT, f"{self.schema.name}.{name} must be finite")
-        return message  # type: ignore[no-any-return]
+                at = [field.name for field in self.schema.fields].index(name)
+                raise msgspec.ValidationError(f"Expected a finite `float` - at `$[2][{at}]`")
+        return message
 
     def _explain(self, text: str) -> str:
         found = _PATH.search(text)
@@ -167,14 +189,19 @@ class InputQueue:
                 self.applied_sequence = header.sequence
                 self.last = values = message.values
                 return values
-        self.missed += self.last is not None
         return None
 
-    def fill(self, missing: MissingInput, neutral: Any) -> Any:
-        """What stands in for an input that did not come; None for nothing."""
-        if missing == "repeat":
-            return neutral if self.last is None else self.last
-        return neutral if missing == "neutral" else None
+    def fill(self, missing: MissingInput, neutral: Callable[[], Any]) -> Any:
+        """What stands in for an input that did not come; None for nothing. To be called once in a tick.
+
+        Args:
+            neutral: makes an input of defaults; a new one each time, for the game may write to it.
+        """
+        if self.last is not None:
+            self.missed += 1
+            if missing == "repeat":
+                return self.last
+        return None if missing == "skip" else neutral()
 
     def _push_behind(self, message: InputMessage) -> None:
         if self._behind is None:
@@ -185,14 +212,26 @@ class InputQueue:
             self.dropped += 1
 
 
+def _describe_all(input_type: type[Input]) -> tuple[InputField, ...]:
+    try:
+        fields = msgspec.structs.fields(input_type)
+    except (TypeError, NameError) as error:
+        raise DeclarationError(f"{input_type.__name__} has a field whose type cannot be read: {error}") from None
+    return tuple(_describe(input_type, field) for field in fields)
+
+
 def _describe(input_type: type[Input], field: msgspec.structs.FieldInfo) -> InputField:
     where = f"{input_type.__name__}.{field.name}"
-    if field.default is msgspec.NODEFAULT:
-        raise DeclarationError(f"{where} has no default: give one, it is what a missing value means")
-    kind = msgspec.inspect.type_info(field.type)
+    try:
+        kind = msgspec.inspect.type_info(field.type)
+        msgspec.msgpack.Decoder(field.type)  # finds bounds that the type cannot have
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(f"{where}: {error}") from None
     type_name = _SCALARS.get(type(kind))
     if type_name is None:
         raise DeclarationError(f"{where} is of type {field.type!r}: an input holds bool, int, float, str or bytes")
+    if field.default is msgspec.NODEFAULT:
+        raise DeclarationError(f"{where} has no default: give one, it is what a missing value means")
     max_length = getattr(kind, "max_length", None)
     if type_name in ("str", "bytes") and max_length is None:
         raise DeclarationError(f"{where} needs a bound: Annotated[{type_name}, Meta(max_length=...)]")
@@ -205,6 +244,8 @@ def _describe(input_type: type[Input], field: msgspec.structs.FieldInfo) -> Inpu
         msgspec.convert(default, field.type)
     except msgspec.ValidationError as error:
         raise DeclarationError(f"{where} = {default!r} does not fit its own type: {error}") from None
+    if isinstance(default, float) and not math.isfinite(default):
+        raise DeclarationError(f"{where} = {default!r} is not finite: no client could send it")
     return InputField(
         name=field.name,
         type=type_name,

@@ -11,22 +11,19 @@ from typing import Any, Final
 
 import trio
 
-from gameprotocol import CloseCode, Hello, Kind, ProtocolError, Welcome, limits, unpack_from_client
-from gameprotocol import _messages as messages
-from gameprotocol._websocket import binary_frame, frame_header
+from gameprotocol import CloseCode, Hello, Welcome
+from gameprotocol._websocket import binary_frame
 from gameserver.net import Link, Poller
+from gameserver.rooms.delivery import Delivery, flush_messages
 from gameserver.rooms.player import Player
+from gameserver.rooms.reception import Reception
+from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import Room, input_codec
 from gameserver.rooms.schedule import TickSchedule
-from gameserver.sync.frames import NOTHING, FrameBody, FrameMaker
 from gameserver.world.publish import PublishedWorld
 
 _log = logging.getLogger("gameserver.rooms")
 
-#: How often the desync hash is sent, in seconds; a divergence is then seen within one of them.
-HASH_SECONDS: Final = 1.0
-#: How soon after one full frame a player is given the next one that it asks for, in seconds.
-RESYNC_SECONDS: Final = 1.0
 _MOST_PLAYERS: Final = 0xFFFF
 
 
@@ -44,14 +41,15 @@ class RoomLoop:
         self.schedule = TickSchedule(room.dt)
         self._phase = phase
         self._server_name = server_name
-        self._poller: Poller | None = None  # a descriptor, so only rooms with players have one
+        self._poller: Poller[Player] | None = None  # a descriptor, so only rooms with players have one
         self._codec = input_codec(type(room))
         self._published = PublishedWorld(room.world)
-        self._frames = FrameMaker(self._published, max(1, round(HASH_SECONDS * room.rate)), frame_header)
+        self._resyncs = Resyncs(room.rate)
+        self._reception = Reception(room, self._codec, self._resyncs)
+        self._delivery = Delivery(room, self._published)
         self._schema_wire = room.schema().to_wire()
         self._seats: dict[Link, Player] = {}
         self._joining: list[tuple[Link, Hello]] = []
-        self._resyncs: dict[Player, int] = {}
         self._next_number = 1
         self._wake = trio.Event()
         self._now = 0.0
@@ -112,16 +110,17 @@ class RoomLoop:
         stats.overruns, stats.dropped_ticks = schedule.overruns, schedule.dropped
         stats.step_time.add(clock() - self._now)
         self.publish()
-        self.send(clock)
+        self.send(clock())
         stats.tick_time.add(clock() - began)
 
     def _forget_timing(self) -> None:
-        """Before a further step: what an input that was read before an earlier one has waited, is not known at the end."""
+        """Before a further step: how long inputs of the step before it will have waited is not known at the end."""
         for player in self._seats.values():
             player._client_time = None
 
     def fail(self, code: CloseCode, reason: str) -> None:
-        """Close every player's connection; what a room that ends does last."""
+        """Close every player's connection, after the messages that wait; what a room that ends does last."""
+        flush_messages(self._seats)
         for link in [*self._seats, *(link for link, _ in self._joining)]:
             link.close(code, reason)
         self._seats.clear()
@@ -147,110 +146,25 @@ class RoomLoop:
             self._let_in()
         if self._poller is None:
             return
-        seats, with_news = self._seats, 0
-        for link in self._poller.poll():
-            player = seats[link]
-            payloads = link.receive()
-            with_news += bool(payloads)
-            for payload in payloads:
-                try:
-                    if len(payload) > 1 and payload[1] == Kind.INPUT and payload[0] >> 4 == 9:
-                        self._take_input(player, payload)
-                    else:
-                        self._take_other(player, payload)
-                except ProtocolError as error:
-                    self.room.stats.bad_inputs += error.code == CloseCode.BAD_INPUT
-                    link.close(error.code, error.reason)
-                    break
-            if link.closed:
-                self._let_go(link, player)
-        if self._poller is not None:
-            self._poller.note(with_news)
-        if self._resyncs:
-            self._grant_resyncs()
-
-    def _take_input(self, player: Player, payload: bytes) -> None:
-        codec = self._codec
-        if codec is None:
-            raise ProtocolError(CloseCode.BAD_INPUT, f"{self.room.name} takes no inputs")
-        message = codec.decode(payload)
-        if player.inputs.push(message):
-            header = message.header
-            player._client_time = header.client_time
-            player._meant_for = header.tick
-            if player.acknowledged_tick < header.acknowledged <= self.room.tick:
-                player.acknowledged_tick = header.acknowledged
-            self.room.stats.inputs += 1
-
-    def _take_other(self, player: Player, payload: bytes) -> None:
-        items = unpack_from_client(payload)
-        if not isinstance(items, list) or not items or type(items[0]) is not int:
-            raise ProtocolError(CloseCode.UNDECODABLE, "a message is an array that begins with its kind")
-        kind = items[0]
-        try:
-            if kind == Kind.INPUT:  # written wider than usual
-                self._take_input(player, payload)
-            elif kind == Kind.MESSAGE:
-                self._take_message(player, items)
-            elif kind == Kind.ACKNOWLEDGE:
-                self._take_acknowledge(player, *messages.read_numbers(items, 2))
-            elif kind == Kind.RESYNC:
-                self._take_resync(player, items)
-            elif kind == Kind.HELLO:
-                raise ProtocolError(CloseCode.PROTOCOL_ERROR, "a second hello")
-        except IndexError:
-            raise ProtocolError(CloseCode.UNDECODABLE, f"a message of kind {kind} is too short") from None
-
-    def _take_message(self, player: Player, items: list[Any]) -> None:
-        name, payload = items[1], items[2]
-        if not isinstance(name, str) or len(name.encode()) > limits.MESSAGE_NAME_BYTES:
-            raise ProtocolError(CloseCode.UNDECODABLE, "a message's name is short text")
-        self.room.stats.messages += 1
-        self.room.on_message(player, name, payload)
-
-    def _take_resync(self, player: Player, items: list[Any]) -> None:
-        tick, expected, found = messages.read_numbers(items, 3)
-        self.room.stats.resyncs += 1
-        if player in self._resyncs:
-            return
-        where = f"{self.room.name}/{self.room.id}"
-        _log.warning("! %s: %r at tick %d has hash %d, not %d", where, player, tick, found, expected)
-        due = self._resyncs[player] = max(self.room.tick, player._resync_tick)
-        # Never longer than ids stay unused: the player drops deltas while it waits.
-        player._resync_tick = due + min(round(RESYNC_SECONDS * self.room.rate), limits.HISTORY_TICKS // 2)
-
-    def _grant_resyncs(self) -> None:
-        """Full frames cost a hundred times what asking for them does, so they are given at a limited rate."""
-        for player, due in [*self._resyncs.items()]:
-            if due <= self.room.tick:
-                player._baseline = NOTHING
-                del self._resyncs[player]
-
-    def _take_acknowledge(self, player: Player, acknowledged: int, client_time: int) -> None:
-        player._client_time, player._meant_for = client_time, 0
-        if player.acknowledged_tick < acknowledged <= self.room.tick:
-            player.acknowledged_tick = acknowledged
-
-    def _margin_ms(self, meant_for: int) -> int:
-        """How long before its deadline an input came that was read in this tick; the kernel does not tell more exactly."""
-        ahead = meant_for - self.room.tick if meant_for else 0
-        margin = (self._deadline + ahead * self.schedule.period - self._now) * 1000.0
-        return max(-32768, min(32767, int(margin)))
+        self._poller.note(self._reception.receive(self._poller.poll()))
+        for link, player in self._poller.take_closed():
+            self._let_go(link, player)
+        self._resyncs.grant(self.room.tick)
 
     # -- players come and go
 
     def _let_in(self) -> None:
-        joining, self._joining = self._joining, []
         if self._poller is None:
             self._poller = Poller()
-        for link, hello in joining:
+        while self._joining:  # one by one: if a hook raises, `fail` still finds the others
+            link, hello = self._joining.pop(0)
             if link.closed:
                 continue
             player = Player(self._take_number(), hello.name, hello.options, link)
             self._seats[link] = player
             self.room._players[player.number] = player
             self.room.stats.joins += 1
-            self._poller.add(link)
+            self._poller.add(link, player)
             player._outbox.append(binary_frame(self._welcome(player).encode()))
             self.room.on_join(player)
 
@@ -258,7 +172,7 @@ class RoomLoop:
         if self._poller is not None:
             self._poller.remove(link)
         del self._seats[link]
-        self._resyncs.pop(player, None)
+        self._resyncs.forget(player)
         stats = self.room.stats
         stats.leaves += 1
         stats.duplicate_inputs += player.inputs.duplicates
@@ -325,56 +239,7 @@ class RoomLoop:
     def publish(self) -> None:
         """Find out what this tick changed."""
         self._published.publish(self.room.tick)
-        self._frames.begin_tick()
 
-    def send(self, clock: Callable[[], float]) -> None:
-        """One frame to every player whose link can take it; the others get a delta from their own baseline later."""
-        frames, tick = self._frames, self.room.tick
-        waited_us = min(int((clock() - self._now) * 1e6), messages.U32)
-        margin_now_ms = self._margin_ms(0)
-        timed, untimed = messages.frame_timed, messages.frame_untimed
-        baseline: int = NOTHING
-        body: FrameBody | None = None
-        sent_frames = sent_bytes = 0
-        for link, player in self._seats.items():
-            if body is None or player._baseline != baseline:
-                baseline = player._baseline
-                body = frames.body(baseline)
-            client_time = player._client_time
-            if client_time is None:
-                data = body.untimed_head + untimed(player.inputs.applied_sequence) + body.rest
-            else:
-                meant_for = player._meant_for
-                margin_ms = self._margin_ms(meant_for) if meant_for else margin_now_ms
-                own = timed(player.inputs.applied_sequence, margin_ms, client_time, waited_us)
-                data = body.timed_head + own + body.rest
-            if player._outbox:
-                messages_first = b"".join(player._outbox)
-                player._outbox.clear()
-                written = link.write(messages_first + data)
-                if not written:
-                    link.send_frames(messages_first)
-            else:
-                written = link.write(data)
-            if written:
-                player._baseline = player._written_tick = tick
-                player._client_time = None
-                player.frames_sent += 1
-                sent_frames += 1
-                sent_bytes += len(data)
-            else:
-                player.frames_skipped += 1
-                player._client_time = None  # at the next frame nobody knows any more how long it has waited
-        self._note_known_tick(skipped=len(self._seats) - sent_frames)
-        stats = self.room.stats
-        stats.frames += sent_frames
-        stats.frame_bytes += sent_bytes
-        stats.frames_skipped += len(self._seats) - sent_frames
-
-    def _note_known_tick(self, skipped: int) -> None:
-        """Tell the world which freed ids no player holds any more."""
-        known = self._published.tick
-        if skipped:
-            written = [player._written_tick for player in self._seats.values()]
-            known = min((tick for tick in written if tick), default=known)
-        self.room.world.note_known_tick(known)
+    def send(self, now: float) -> None:
+        """One frame to every player; ``now`` in the seconds of the loop's clock."""
+        self._delivery.send(self._seats, self._now, self._deadline, now)

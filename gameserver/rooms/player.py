@@ -21,21 +21,20 @@ class Player:
         name: what the player called itself, at most 64 bytes; not checked for being unique.
         options: what the client's hello said besides.
         data: yours to keep something in, None at first.
-        frames_sent, frames_skipped: states written to the link, and ticks at which the link could not take one.
+        frames_skipped: ticks at which its link could not take a state.
         acknowledged_tick: the newest tick that the client says it has applied.
     """
 
     __slots__ = (
         "_baseline",
         "_client_time",
+        "_held_tick",
         "_link",
         "_meant_for",
         "_outbox",
         "_resync_tick",
-        "_written_tick",
         "acknowledged_tick",
         "data",
-        "frames_sent",
         "frames_skipped",
         "inputs",
         "name",
@@ -49,13 +48,12 @@ class Player:
         self.options = options
         self.data: Any = None
         self.inputs = InputQueue()
-        self.frames_sent = 0
         self.frames_skipped = 0
         self.acknowledged_tick = 0
         self._link = link
         self._outbox: list[bytes] = []  # messages of this tick, as WebSocket frames
         self._baseline = NOTHING
-        self._written_tick = 0  # of the newest frame that was written to the link
+        self._held_tick = 0  # what it held when it asked for a full frame
         self._resync_tick = 0  # no full frame on request before it
         self._client_time: int | None = None  # of what came since the last frame, and
         self._meant_for = 0  # the tick it was meant for, 0 for the next one
@@ -72,7 +70,9 @@ class Player:
         self._outbox.append(binary_frame(encode_message(kind, payload)))
 
     def kick(self, reason: str = "kicked") -> None:
-        """End the player's connection; ``on_leave`` follows at the next tick."""
+        """End the player's connection, after what was sent to it; ``on_leave`` follows at the next tick."""
+        self._link.send_frames(b"".join(self._outbox))
+        self._outbox.clear()
         self._link.close(CloseCode.POLICY, reason)
 
     @property

@@ -163,7 +163,11 @@ def check_room_class(room_class: Any) -> None:
         raise DeclarationError(f'{name}.missing_input = {room_class.missing_input!r}: "repeat", "neutral" or "skip"')
     for attribute in ("inputs_per_tick", "max_players"):
         value = getattr(room_class, attribute)
-        if value is not None and (type(value) is not int or value < 1):
+        if type(value) is not int or value < 1:
+            if value is None and attribute == "max_players":
+                continue
             raise DeclarationError(f"{name}.{attribute} = {value!r}: give a whole number from 1")
+    if room_class.seed is not None and type(room_class.seed) is not int:
+        raise DeclarationError(f"{name}.seed = {room_class.seed!r}: give a whole number, or None")
     input_codec(room_class)
     World(room_class.entities, state).schema()

@@ -38,9 +38,7 @@ class TickSchedule:
         self._index = 0
 
     def start(self, now: float, phase: float = 0.0) -> None:
-        """Make the first tick due at the next point of time, at or after ``now``, that lies at ``phase`` (0 to 1) of
-        a period.
-        """
+        """Make the first tick due at the next time, from ``now`` on, that lies at ``phase`` (0 to 1) of a period."""
         periods = math.ceil(now / self.period - phase)
         self._start = (periods + phase) * self.period
         self._index = 0

@@ -1,7 +1,7 @@
 """Chunks: the changes of one table since a baseline, packed once and shared by all players who need them.
 
-SPEC.md, section "Chunk": ``[table, scope, removed ids, whole rows, block, ...]``. Only the view that sees everything exists so
-far; its group is the whole table.
+SPEC.md, section "Chunk": ``[table, scope, removed ids, whole rows, block, ...]``. Only the view that sees everything
+exists so far; its group is the whole table.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) 
 def _add_to_group(
     groups: list[tuple[_Mask, list[int]]], mask: _Mask, i: int, table_kinds: tuple[kinds.FieldKind, ...]
 ) -> None:
-    """Join a field to a block whose rows are so like its own that sending some values too many is cheaper than
-    naming the rows again.
-    """
+    """Join a field to a block with nearly the same rows: some values too many cost less than naming rows again."""
     if not table_kinds[i].is_object:
         count = int(np.count_nonzero(mask))
         for at, (other, fields) in enumerate(groups):

@@ -1,5 +1,4 @@
-"""The contract between server and clients, in Python: schema, messages, bounded codec, column packing, replica,
-WebSocket frames.
+"""The contract between server and clients, in Python: schema, messages, codec, columns, replica, WebSocket frames.
 
 Everything in here is pure: no socket, no clock, no task. ``protocol/SPEC.md`` describes the same thing byte by byte.
 It imports the standard library, numpy, msgpack and msgspec, and nothing of the server or the clients.

@@ -3,8 +3,7 @@
 The shape tells how to read it, so there are no mode bytes:
 
     column   int            every row holds this value
-             bin            absolute values, little-endian, width = length / rows (1, 2 or 4 bytes); bools: one bit a
-             row
+             bin            absolute values, little-endian, width = length / rows (1, 2 or 4 bytes); bools: a bit a row
              [bin]          one signed byte a row: the difference to the value held
              [bin, bin]     the same, where -128 says "see the second bin": absolute values in order, width as above
              [str | bin...] text, bytes and packed values, one a row (only for those kinds)

@@ -1,9 +1,8 @@
 """Field kinds: how one replicated value becomes an integer that travels, and back.
 
 Client and server both hold the *integers*, so equality is exact. A kind is a small frozen record that also travels
-in the
-welcome (`Schema`), with the key ``kind`` naming it. Text, bytes and msgpack values are kept as they are; their integer
-is the CRC-32 of their bytes and serves the desync hash alone.
+in the welcome (`Schema`), with the key ``kind`` naming it. Text, bytes and msgpack values are kept as they are; their
+integer is the CRC-32 of their bytes and serves the desync hash alone.
 """
 
 from __future__ import annotations

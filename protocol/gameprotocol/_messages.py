@@ -173,8 +173,7 @@ def encode_message(name: str, payload: Any) -> bytes:
     return pack_portable([Kind.MESSAGE, name, payload])
 
 
-# -- frames
-# --------------------------------------------------------------------------------------------------------------
+# -- frames ------------------------------------------------------------------------------------------------------------
 #
 # [3, [tick, back, sequence, margin, client_time, waited], hash, chunk, ...]
 #

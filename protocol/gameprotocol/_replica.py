@@ -30,8 +30,7 @@ class BaselineError(Exception):
 
 
 class Row:
-    """One entity as the client sees it; every field is an attribute. Reading a field after the entity is gone gives
-    its last value.
+    """One entity as the client sees it; every field is an attribute, and keeps its last value when the entity is gone.
 
     Attributes:
         id: the entity's id, unique in its table while it lives.
@@ -334,9 +333,7 @@ class Replica:
         ]
 
     def check(self, frame: Frame) -> bool:
-        """Whether the replica, just brought to ``frame``'s tick, holds what the server says; counts. True when there
-        is no hash.
-        """
+        """Whether the replica, just brought to ``frame``'s tick, has its hash; counts. True when it brings none."""
         if frame.hash is None:
             return True
         self.hashes_checked += 1

@@ -1,6 +1,4 @@
-"""The schema: which tables, fields and inputs a room has. It travels in the welcome, so a client needs no generated
-code.
-"""
+"""The schema: which tables, fields and inputs a room has. It travels in the welcome; no client needs generated code."""
 
 from __future__ import annotations
 
@@ -50,7 +48,7 @@ class InputSchema(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         per_tick: how many waiting inputs of a player are applied in one tick.
-        missing: what a player without a new input does: ``repeat`` the last one, ``neutral`` defaults, ``skip`` nothing.
+        missing: what a player without a new input does: ``repeat`` its last, ``neutral`` defaults, ``skip`` nothing.
     """
 
     name: str

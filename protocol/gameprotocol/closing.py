@@ -1,6 +1,4 @@
-"""Why a connection ends: WebSocket close codes with this protocol's own in the 4000 range, and the error that
-carries one.
-"""
+"""Why a connection ends: WebSocket close codes, this protocol's own from 4000 up, and the error that carries one."""
 
 from __future__ import annotations
 

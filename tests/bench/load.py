@@ -1,6 +1,4 @@
-"""The load on the server under measurement: the same inputs as the rivals' ``load.mjs`` sends. Prints the bots'
-report.
-"""
+"""The load on the server under measurement: the same inputs as the rivals' ``load.mjs`` sends. Prints a report."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from gamebots.bots import Bot
 from gamebots.swarm import Swarm
 from gameprotocol import Replica, Schema
 
-#: Bots that hold the state and check the desync hash; the others count. The rivals' tool decodes in two clients as
-#: well.
+#: Bots that hold the state and check the desync hash; the others count. The rivals' tool decodes in two as well.
 REPLICAS = 2
 
 

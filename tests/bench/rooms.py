@@ -1,6 +1,4 @@
-"""The rooms that are measured: the same work as the rivals' ``server.mjs`` does, written as an author would for a
-big room.
-"""
+"""The rooms that are measured: the work of the rivals' ``server.mjs``, as an author would write it for a big room."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The server under measurement: ``python -m tests.bench.server ROOM``. Prints READY, then answers each line on stdin
-with a JSON line.
+"""The server under measurement: ``python -m tests.bench.server ROOM``.
+
+Prints READY and the port, then answers each line on stdin with a JSON line of counters.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import trio
 
 from gameserver import serve
+from gameserver.process import tune_process
 from tests.bench import rooms
 
 
@@ -32,4 +34,5 @@ async def main(room_name: str, port: int) -> None:
 
 
 if __name__ == "__main__":
+    tune_process()  # as `gameserver run` does
     trio.run(main, sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -29,7 +29,7 @@ class EchoRoom(RecordingRoom):
     """Echoes, and closes the link when it is told to."""
 
     def tick(self) -> None:
-        for link in self.poller.poll():
+        for link, _ in self.poller.poll():
             for message in link.receive():
                 self.messages.append(message)
                 if message == b"close me":

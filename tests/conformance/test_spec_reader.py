@@ -261,7 +261,6 @@ class Reader:
         return ids
 
     def put_block(self, table: int, block: list[Any], scope: list[int]) -> list[int]:
-        want(len(block) % 2 == 1, "ids and pairs")
         want(len(block) >= 3 and len(block) % 2 == 1, "a block of ids and pairs")
         ids = read_ids(block[0], scope)
         want(all(id in self.rows[table] for id in ids), "held")

@@ -45,7 +45,7 @@ class RecordingRoom:
     """A connection handler and a room in one: keeps links and messages; optionally echoes by reliable message."""
 
     def __init__(self, *, refusal: ProtocolError | None = None, echo: bool = False) -> None:
-        self.poller = Poller()
+        self.poller: Poller[str] = Poller()
         self.links: list[Link] = []
         self.hellos: list[bytes] = []
         self.messages: list[bytes] = []
@@ -62,17 +62,17 @@ class RecordingRoom:
         if self._refusal is not None:
             raise self._refusal
         self.links.append(link)
-        self.poller.add(link)
+        self.poller.add(link, "owner")
 
     def tick(self) -> None:
         """One receive phase of a room."""
-        for link in self.poller.poll():
+        for link, _ in self.poller.poll():
             for message in link.receive():
                 self.messages.append(message)
                 if self.echo:
                     link.send_message(message)
-            if link.closed:
-                self.poller.remove(link)
+        for link, _ in self.poller.take_closed():
+            self.poller.remove(link)
 
     async def run(self) -> None:
         """Tick for ever, at 100 Hz of the (perhaps virtual) clock."""

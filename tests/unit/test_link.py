@@ -351,7 +351,7 @@ async def test_peer_that_reads_nothing_is_cut(autojump_clock: MockClock) -> None
         assert not room.links[0].closed
         await trio.sleep(0.2)
         assert room.links[0].close_code == CloseCode.TOO_SLOW
-        assert room.poller.poll() == [room.links[0]]
+        assert room.poller.poll() == [(room.links[0], "owner")]
         await client.until_eof()
 
 
@@ -465,7 +465,7 @@ async def test_peer_vanishes_while_blocked(autojump_clock: MockClock) -> None:
         client.sock.close()
         await settle()
         assert room.links[0].close_code == VANISHED
-        assert room.poller.poll() == [room.links[0]]
+        assert room.poller.poll() == [(room.links[0], "owner")]
 
 
 async def test_cancel_says_going_away(autojump_clock: MockClock) -> None:
@@ -510,13 +510,13 @@ async def test_link_moves_between_pollers(autojump_clock: MockClock) -> None:
         await client.send(frame(b"message"))
         await settle()
         assert first.poller.poll() == []
-        second.poller.add(link)
-        assert second.poller.poll() == [link]
+        second.poller.add(link, "owner")
+        assert second.poller.poll() == [(link, "owner")]
         assert link.receive() == [b"message"]
         second.poller.remove(link)
         link.close(CloseCode.NORMAL)
-        second.poller.add(link)  # too late, but it learns of it
-        assert second.poller.poll() == [link]
+        second.poller.add(link, "owner")  # too late, but it learns of it
+        assert second.poller.poll() == [(link, "owner")]
         second.poller.close()
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from gamebots.connection import BotConnection
+
+#: From this share of a core on, what is measured is this tool as much as the server.
+_BUSY_PERCENT: Final = 85.0
+_TOO_BUSY: Final = (
+    "this tool was the limit, not the server: use fewer bots, or fewer of them with a replica (--replicas)"
+)
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float | None]:
@@ -50,6 +56,7 @@ def make_report(
         seconds: the measured time. cpu_seconds: what this process spent in it.
     """
     per_client_s = max(len(connections), 1) * max(seconds, 1e-9)
+    busy_percent = 100 * cpu_seconds / max(seconds, 1e-9)
     replicas = [connection.replica for connection in connections if connection.replica is not None]
     return {
         "url": url,
@@ -64,7 +71,8 @@ def make_report(
         "disconnects": disconnects,
         "desyncs": sum(replica.desyncs for replica in replicas),
         "hashes_checked": sum(replica.hashes_checked for replica in replicas),
-        "tool_cpu_percent": round(100 * cpu_seconds / max(seconds, 1e-9), 1),
+        "tool_cpu_percent": round(busy_percent, 1),
+        "warning": _TOO_BUSY if busy_percent > _BUSY_PERCENT else None,
     }
 
 
@@ -72,6 +80,7 @@ def report_text(report: dict[str, Any]) -> str:
     """The same for people."""
     latency = report["latency_ms"]
     lost = ", ".join(f"{count} x {reason}" for reason, count in report["disconnects"].items()) or "none"
+    sample = "" if report["replicas"] >= report["connected"] else "; the other bots read frame headers alone"
     lines = [
         f"connected    {report['connected']} of {report['count']}",
         f"frames       {report['frames_per_client_s']} per client and second",
@@ -79,10 +88,8 @@ def report_text(report: dict[str, Any]) -> str:
         f"{report['bytes_sent_per_client_s'] / 1000:.1f} kB/s out per client",
         f"latency      p50 {latency['p50']} ms, p99 {latency['p99']} ms (input sent to applied frame held)",
         f"disconnects  {lost}",
-        f"desyncs      {report['desyncs']} ({report['hashes_checked']} hashes checked by {report['replicas']} replicas; "
-        "the other bots read frame headers alone)"
-        if report["replicas"] < report["connected"]
-        else f"desyncs      {report['desyncs']} ({report['hashes_checked']} hashes checked)",
+        f"desyncs      {report['desyncs']} ({report['hashes_checked']} hashes checked by {report['replicas']} bots"
+        f"{sample})",
         f"this tool    {report['tool_cpu_percent']} % of a core",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines + ([f"warning      {report['warning']}"] if report["warning"] else []))

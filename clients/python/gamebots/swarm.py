@@ -154,7 +154,7 @@ class Swarm:
     async def _play(self, seconds: float, on_progress: Callable[[float], None] | None = None) -> None:
         slices = _Slices(self._slice_seconds, self._clock)
         began = told = self._clock()
-        while (now := self._clock()) - began < seconds:
+        while (now := self._clock()) - began < seconds and self._selector.get_map():
             self._one_slice(await slices.next())
             if on_progress is not None and now - told > 0.2:
                 told = now

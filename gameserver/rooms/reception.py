@@ -1,0 +1,118 @@
+"""Reception: what the messages of players do to their room. The first quarter of a tick."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gameprotocol import CloseCode, Kind, ProtocolError, limits, unpack_from_client
+from gameprotocol import _messages as messages
+from gameserver.net import Link
+from gameserver.rooms.inputs import DECODE_ERRORS, InputCodec
+from gameserver.rooms.player import Player
+from gameserver.rooms.resync import Resyncs
+from gameserver.rooms.room import Room
+
+_log = logging.getLogger("gameserver.rooms")
+
+
+class Reception:
+    """Decodes, checks and applies what links bring.
+
+    Args:
+        room: whose players they are.
+        codec: reads the room's inputs; None when it takes none.
+        resyncs: who is to be sent a full frame.
+    """
+
+    def __init__(self, room: Room, codec: InputCodec | None, resyncs: Resyncs) -> None:
+        self._room = room
+        self._codec = codec
+        self._resyncs = resyncs
+
+    def receive(self, ready: list[tuple[Link, Player]]) -> int:
+        """Read each link once; one that breaks the protocol is closed, and nothing else happens.
+
+        Returns:
+            From how many links a message came.
+        """
+        tick, stats = self._room.tick, self._room.stats
+        codec = self._codec
+        decode: Callable[[bytes], Any] = codec.decode_bare if codec is not None else _no_inputs
+        with_news = inputs = 0
+        for link, player in ready:
+            payloads = link.receive()
+            if not payloads:
+                continue
+            with_news += 1
+            for payload in payloads:
+                try:
+                    if len(payload) < 2 or payload[1] != Kind.INPUT or payload[0] >> 4 != 9:
+                        self._take_other(player, payload)
+                        continue
+                    # An input as clients usually write it. With a thousand players this is the hottest code of the
+                    # room, so it stands here and not in a function of its own.
+                    try:
+                        message = decode(payload)
+                    except DECODE_ERRORS as error:
+                        raise codec.refusal(error) if codec is not None else error from None
+                    if player.inputs.push(message):
+                        inputs += 1
+                        header = message.header
+                        player._client_time, player._meant_for = header.client_time, header.tick
+                        if player.acknowledged_tick < header.acknowledged <= tick:
+                            player.acknowledged_tick = header.acknowledged
+                except ProtocolError as error:
+                    stats.bad_inputs += error.code == CloseCode.BAD_INPUT
+                    link.close(error.code, error.reason)
+                    break
+        stats.inputs += inputs
+        return with_news
+
+    def _take_other(self, player: Player, payload: bytes) -> None:
+        items = unpack_from_client(payload)
+        if not isinstance(items, list) or not items or type(items[0]) is not int:
+            raise ProtocolError(CloseCode.UNDECODABLE, "a message is an array that begins with its kind")
+        kind = items[0]
+        if kind == Kind.INPUT:  # written wider than usual
+            self._take_wide_input(player, payload)
+        elif kind == Kind.MESSAGE:
+            self._take_message(player, items)
+        elif kind == Kind.ACKNOWLEDGE:
+            acknowledged, client_time = messages.read_numbers(items, 2)
+            self._note_timing(player, acknowledged, client_time, meant_for=0)
+        elif kind == Kind.RESYNC:
+            self._take_resync(player, items)
+        elif kind == Kind.HELLO:
+            raise ProtocolError(CloseCode.PROTOCOL_ERROR, "a second hello")
+
+    def _take_wide_input(self, player: Player, payload: bytes) -> None:
+        message = (self._codec.decode if self._codec is not None else _no_inputs)(payload)
+        if player.inputs.push(message):
+            header = message.header
+            self._note_timing(player, header.acknowledged, header.client_time, header.tick)
+            self._room.stats.inputs += 1
+
+    def _note_timing(self, player: Player, acknowledged: int, client_time: int, meant_for: int) -> None:
+        player._client_time, player._meant_for = client_time, meant_for
+        if player.acknowledged_tick < acknowledged <= self._room.tick:
+            player.acknowledged_tick = acknowledged
+
+    def _take_message(self, player: Player, items: list[Any]) -> None:
+        name = items[1] if len(items) > 2 else None
+        if not isinstance(name, str) or len(name.encode()) > limits.MESSAGE_NAME_BYTES:
+            raise ProtocolError(CloseCode.UNDECODABLE, "a message is its kind, a short name and a payload")
+        self._room.stats.messages += 1
+        self._room.on_message(player, name, items[2])
+
+    def _take_resync(self, player: Player, items: list[Any]) -> None:
+        tick, expected, found = messages.read_numbers(items, 3)
+        self._room.stats.resyncs += 1
+        if self._resyncs.ask(player, self._room.tick):
+            why = f"at tick {tick} it has hash {found}, not {expected}" if expected or found else "a delta did not fit"
+            _log.warning("! %s/%s: %r asks for a full frame: %s", self._room.name, self._room.id, player, why)
+
+
+def _no_inputs(payload: bytes) -> Any:
+    raise ProtocolError(CloseCode.BAD_INPUT, "this room takes no inputs")

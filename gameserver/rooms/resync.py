@@ -1,0 +1,45 @@
+"""Full frames on request. They cost a hundred times what asking for one does, so they are given at a limited rate."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gameprotocol import limits
+from gameserver.rooms.player import Player
+from gameserver.sync.frames import NOTHING
+
+#: How soon after one full frame a player is given the next one that it asks for, in seconds.
+RESYNC_SECONDS: Final = 1.0
+
+
+class Resyncs:
+    """Who has asked for a full frame, and when it is due.
+
+    Args:
+        tick_rate: of the room, in Hz.
+    """
+
+    def __init__(self, tick_rate: float) -> None:
+        # Never longer than ids stay unused: the player drops deltas while it waits.
+        self._pause_ticks = min(round(RESYNC_SECONDS * tick_rate), limits.HISTORY_TICKS // 2)
+        self._due: dict[Player, int] = {}
+
+    def ask(self, player: Player, tick: int) -> bool:
+        """Note the request; False when the player has asked before and still waits."""
+        if player in self._due:
+            return False
+        due = self._due[player] = max(tick, player._resync_tick)
+        player._resync_tick = due + self._pause_ticks
+        return True
+
+    def grant(self, tick: int) -> None:
+        """Give those a full frame whose turn has come."""
+        for player, due in [*self._due.items()]:
+            if due <= tick:
+                player._held_tick = player._held_tick or player._baseline
+                player._baseline = NOTHING
+                del self._due[player]
+
+    def forget(self, player: Player) -> None:
+        """The player has left."""
+        self._due.pop(player, None)
