@@ -1,0 +1,189 @@
+"""Bots: what they decide, what they count, and that they notice a world that is not the server's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from gamebots.bots import ArenaBot, RandomBot, make_bot
+from gamebots.connection import BotConnection
+from gamebots.report import make_report, percentiles_ms, report_text
+from gamebots.swarm import SLICES, _Slices
+from gameprotocol import Kind, Welcome, encode_input, pack
+from gameprotocol import _messages as messages
+from gameserver import Entity, Input, Meta, Room, fixed, uint
+from gameserver.demo.arena import Arena
+from gameserver.rooms.inputs import InputCodec
+from gameserver.sync.frames import NOTHING, FrameMaker
+from gameserver.world.publish import PublishedWorld
+
+
+class Keys(Input):
+    jump: bool = False
+    speed: Annotated[int, Meta(ge=-3, le=7)] = 0
+    aim: Annotated[float, Meta(ge=-1, le=1)] = 0.0
+    free: float = 0.0
+    word: Annotated[str, Meta(max_length=4)] = "go"
+
+
+class Thing(Entity):
+    x = fixed(0, 100, step=1)
+    hp = uint(8)
+
+
+class Yard(Room):
+    entities = (Thing,)
+    input = Keys
+
+
+class FakeLink:
+    """A link that is open, gives what it is given, and keeps what is written."""
+
+    def __init__(self) -> None:
+        self.incoming: list[bytes] = []
+        self.written: list[Any] = []
+        self.closed = False
+        self.close_code = 0
+        self.bytes_in = self.bytes_out = 0
+
+    def receive(self) -> list[bytes]:
+        incoming, self.incoming = self.incoming, []
+        return incoming
+
+    def write(self, payload: bytes) -> bool:
+        self.written.append(msgpack.unpackb(payload))
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed, self.close_code = True, code
+
+
+class Game:
+    """A yard, and one bot in it."""
+
+    def __init__(self, holds_replica: bool = True) -> None:
+        self.room = Yard("yard")
+        self.published = PublishedWorld(self.room.world)
+        self.frames = FrameMaker(self.published, 1, lambda size: b"")
+        self.link = FakeLink()
+        self.bot = BotConnection(self.link, 0, holds_replica)  # type: ignore[arg-type]
+        welcome = Welcome(room="yard", room_id="1", player=1, tick=0, tick_rate=20, schema=self.room.schema().to_wire())
+        self.link.incoming.append(welcome.encode())
+        self.tick = 0
+
+    def frame(self, baseline: int, sequence: int = 0) -> bytes:
+        self.tick += 1
+        self.room.world.begin_step(self.tick)
+        self.published.publish(self.tick)
+        self.frames.begin_tick()
+        body = self.frames.body(baseline)
+        return body.untimed_head + messages.frame_untimed(sequence) + body.rest
+
+
+@given(st.integers(0, 1 << 30))
+def test_random_bots_send_what_the_room_takes(seed: int) -> None:
+    codec = InputCodec(Keys)
+    bot = RandomBot(Yard("yard").schema(), 1, seed)
+    for sequence in range(1, 30):
+        codec.decode(encode_input(sequence, 0, 0, 0, bot.decide(None)))
+
+
+def test_the_arena_has_a_bot_of_its_own() -> None:
+    assert isinstance(make_bot(Arena("arena").schema(), 1, 0), ArenaBot)
+    assert isinstance(make_bot(Yard("yard").schema(), 1, 0), RandomBot)
+
+
+def test_a_bot_plays_and_measures_from_input_to_applied_frame() -> None:
+    game = Game()
+    game.link.incoming.append(game.frame(NOTHING))
+    game.bot.receive(now=10.0)
+    assert game.bot.joined
+    game.bot.send_input(now=10.0)
+    game.bot.send_input(now=10.05)
+    assert [message[1][0] for message in game.link.written] == [1, 2]
+    game.link.incoming.append(game.frame(1, sequence=1))
+    game.bot.receive(now=10.07)
+    game.link.incoming.append(game.frame(2, sequence=2))
+    game.bot.receive(now=10.10)
+    assert game.bot.latencies == pytest.approx([0.07, 0.05])
+    assert (game.bot.frames, game.bot.tick) == (3, 3)
+    assert game.bot.replica is not None
+    assert (game.bot.replica.desyncs, game.bot.replica.hashes_checked) == (0, 3)
+
+
+def test_a_bot_without_replica_reads_headers_alone() -> None:
+    game = Game(holds_replica=False)
+    game.link.incoming += [game.frame(NOTHING), game.frame(1), pack([Kind.MESSAGE, "hi", None]), pack([99])]
+    game.bot.receive(now=0.0)
+    assert game.bot.replica is None
+    assert (game.bot.frames, game.bot.tick, game.bot.messages) == (2, 2, 1)
+
+
+def test_a_world_that_differs_is_counted_reported_and_repaired() -> None:
+    game = Game()
+    thing = game.room.world.spawn(Thing, x=5, hp=6)
+    game.link.incoming.append(game.frame(NOTHING))
+    game.bot.receive(now=0.0)
+    replica = game.bot.replica
+    assert replica is not None
+    replica[Thing].integers[2, thing.id] = 7
+    game.link.incoming.append(game.frame(1))
+    game.bot.receive(now=0.0)
+    assert replica.desyncs == 1
+    assert game.link.written[-1] == [Kind.RESYNC, 2, game.published.hash(), replica.hash()]
+    game.link.incoming.append(game.frame(NOTHING))
+    game.bot.receive(now=0.0)
+    assert replica.desyncs == 1
+    assert replica.hash() == game.published.hash()
+
+
+def test_a_malformed_frame_costs_the_connection() -> None:
+    game = Game()
+    game.link.incoming.append(pack([Kind.FRAME, [1, 0, 0], None, ["no chunk"]]))
+    game.bot.receive(now=0.0)
+    assert (game.link.closed, game.link.close_code) == (True, 1007)
+
+
+def test_percentiles() -> None:
+    assert percentiles_ms([]) == {"p50": None, "p99": None, "max": None}
+    found = percentiles_ms([0.001 * n for n in range(1, 101)])
+    assert found == {"p50": 50.5, "p99": 99.01, "max": 100.0}
+
+
+class Counters:
+    frames, bytes_in, bytes_out = 0, 0, 0
+
+
+def test_a_busy_tool_says_so() -> None:
+    def report(cpu_seconds: float) -> dict[str, Any]:
+        later = Counters()
+        later.frames, later.bytes_in = 400, 8000
+        return make_report(
+            url="ws://x", asked=2, connections=[Game().bot, Game().bot], disconnects={"refused": 1},
+            before=Counters(), after=later, latencies=[0.05], seconds=10.0, cpu_seconds=cpu_seconds,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    calm, busy = report(2.0), report(9.9)
+    assert (calm["frames_per_client_s"], calm["bytes_per_client_s"], calm["connected"]) == (20.0, 400.0, 2)
+    assert calm["warning"] is None
+    assert busy["warning"]
+    assert "this tool was the limit" in report_text(busy)
+    assert "1 x refused" in report_text(calm)
+
+
+async def test_slices_come_at_absolute_times_and_leave_out_what_was_missed(autojump_clock: MockClock) -> None:
+    slices = _Slices(0.005, autojump_clock.current_time)
+    indices = [await slices.next() for _ in range(25)]
+    assert indices == [n % SLICES for n in range(1, 26)]
+    assert autojump_clock.current_time() == pytest.approx(25 * 0.005)
+    autojump_clock.jump(1.0)  # 200 slices: whole periods are left out, and the next slice is the next in turn
+    assert await slices.next() == 26 % SLICES
+    began = autojump_clock.current_time()
+    for _ in range(SLICES):
+        await slices.next()
+    assert autojump_clock.current_time() - began <= SLICES * 0.005 + 1e-9
