@@ -35,7 +35,7 @@ DRAG = 0.7  # share of its speed that a ship keeps over a second
 SHIP_RADIUS, BULLET_RADIUS = 14.0, 3.0
 BULLET_SPEED, BULLET_SECONDS = 520.0, 1.2
 RELOAD_SECONDS, RESPAWN_SECONDS = 0.25, 2.0
-ASTEROIDS = 24
+ASTEROIDS, CLEARANCE = 24, 160.0
 ROUND_SECONDS = 180.0
 
 
@@ -192,7 +192,13 @@ class Arena(Room):
         match.leader = ships.at(np.argmax(ships.score)) if len(ships) and ships.score.max() > 0 else None
 
     def somewhere(self) -> tuple[float, float]:
-        return self.random.uniform(0, WORLD), self.random.uniform(0, WORLD)
+        """A place that asteroids leave free, if a few tries find one."""
+        asteroids = self.world[Asteroid]
+        for _ in range(8):
+            x, y = self.random.uniform(0, WORLD), self.random.uniform(0, WORLD)
+            if (np.hypot(asteroids.x - x, asteroids.y - y) > CLEARANCE).all():
+                break
+        return x, y
 
     def spawn_asteroid(self, radius: int = 48, x: float | None = None, y: float | None = None) -> None:
         far_x, far_y = self.somewhere()

@@ -17,12 +17,12 @@ def pack(value: Any) -> bytes:
 
 
 def pack_portable(value: Any) -> bytes:
-    """``value`` as msgpack that every client can read: no extension types, and map keys that are text.
+    """``value`` as msgpack that every client can read: no extension types, text as map keys, bounded depth.
 
     Raises:
         TypeError, ValueError, OverflowError: it holds something else; the text says what.
     """
-    _check_keys(value)
+    _check_portable(value, limits.SERVER_DEPTH)
     return pack(value)
 
 
@@ -64,17 +64,19 @@ def unpack_from_server(payload: bytes) -> Any:
         raise ProtocolError(CloseCode.UNDECODABLE, f"not decodable msgpack: {type(error).__name__}") from None
 
 
-def _check_keys(value: Any) -> None:
+def _check_portable(value: Any, levels: int) -> None:
     if isinstance(value, (msgpack.ExtType, msgpack.Timestamp)):
         raise TypeError("extension types do not travel")
+    if isinstance(value, (dict, list, tuple)) and not levels:
+        raise ValueError(f"nested deeper than {limits.SERVER_DEPTH}")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"map keys must be text, not {key!r}")
-            _check_keys(item)
+            _check_portable(item, levels - 1)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _check_keys(item)
+            _check_portable(item, levels - 1)
 
 
 def _refuse_extension(code: int, data: bytes) -> NoReturn:

@@ -71,7 +71,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_items(cls, items: Any) -> Hello:
         """Read a decoded hello; ProtocolError 4001 when it is none, 1007 when a value is wrong."""
-        if not isinstance(items, list) or len(items) < 2 or items[0] != Kind.HELLO:
+        if not isinstance(items, list) or len(items) < 2 or type(items[0]) is not int or items[0] != Kind.HELLO:
             raise ProtocolError(CloseCode.HELLO_EXPECTED, "the first message must be a hello")
         try:
             hello = msgspec.convert(items[1], cls)

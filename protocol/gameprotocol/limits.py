@@ -23,6 +23,9 @@ CLIENT_BYTES_BYTES: Final = 1024
 #: Nesting depth of a client's message, the outermost array counted as 1.
 CLIENT_DEPTH: Final = 8
 
+#: Nesting depth of a server's message, the outermost array counted as 1; readers may refuse more.
+SERVER_DEPTH: Final = 64
+
 #: How long a connection may take until its hello has arrived, in seconds.
 HELLO_SECONDS: Final = 5.0
 #: How long a close handshake may take before the connection is cut, in seconds.

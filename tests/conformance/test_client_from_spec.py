@@ -651,6 +651,7 @@ class SpecClient:
                 want(kind == WELCOME and len(message) >= 2, "the first message is no welcome")
                 self.take_welcome(message[1])
                 return None
+            want(kind != WELCOME, "a second welcome")
             if kind == MESSAGE:
                 want(len(message) >= 3 and isinstance(message[1], str), "a message")
                 self.messages.append((message[1], message[2]))

@@ -128,6 +128,17 @@ async def test_the_welcome_comes_first_then_a_full_frame_then_deltas() -> None:
         (PATH, "other.1", [HELLO], 4005),
         (PATH, "", [HELLO], 4005),
         (PATH, SUBPROTOCOL, [msgpack.packb([6, 0, 0])], 4001),
+        (PATH, SUBPROTOCOL, [msgpack.packb([1])], 4001),
+        (PATH, SUBPROTOCOL, [msgpack.packb({"kind": 1})], 4001),
+        (PATH, SUBPROTOCOL, [msgpack.packb([1, 5])], 1007),
+        (PATH, SUBPROTOCOL, [msgpack.packb([1, {"options": None}])], 1007),
+        (PATH, SUBPROTOCOL, [msgpack.packb([1, {"client": "c" * 3073}])], 1007),
+        (PATH, "other.1", [b"\xc1"], 4005),
+        ("/nowhere", "other.1", [HELLO], 4005),
+        ("/nowhere", SUBPROTOCOL, [b"\xc1"], 1007),
+        ("/nowhere", SUBPROTOCOL, [msgpack.packb([6, 0, 0])], 4001),
+        ("/aren%61", SUBPROTOCOL, [HELLO], 4004),
+        ("/Arena", SUBPROTOCOL, [HELLO], 4004),
         (PATH, SUBPROTOCOL, [HELLO, HELLO], 1002),
         (PATH, SUBPROTOCOL, [HELLO, b"\xc1"], 1007),
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb({"kind": 1})], 1007),
@@ -135,6 +146,9 @@ async def test_the_welcome_comes_first_then_a_full_frame_then_deltas() -> None:
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([6, -1, 0])], 1007),
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([5, "n" * 65, None])], 1007),
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, [0, 0, 0, 0], [0.0]])], 4006),
+        (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, [1]])], 4006),
+        (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, 5, []])], 4006),
+        (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, [2], []]), msgpack.packb([4, [2], ["left"]])], 4006),
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, [1, 0, 0, 0], ["left"]])], 4006),
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, [1, 0, 0, 0], [None]])], 4006),
         (PATH, SUBPROTOCOL, [HELLO, msgpack.packb([4, [1, 0, 0, 0], [float("nan")]])], 4006),
@@ -146,6 +160,29 @@ async def test_close_codes(path: str, offer: str, messages: list[bytes], code: i
     async with served() as (_, client):
         await client.open(*messages, path=path, offer=offer)
         assert await client.code() == code
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"Sec_WebSocket_Version": "8"}, 426),
+        ({"Sec_WebSocket_Version": ""}, 400),
+        ({"Content_Length": "0"}, 400),
+        ({"Transfer_Encoding": "chunked"}, 400),
+        ({"Expect": "100-continue"}, 400),
+    ],
+)
+async def test_http_answers(fields: dict[str, str], status: int) -> None:
+    async with served() as (_, client):
+        await client.raw.send(upgrade_request(PATH, **fields))
+        assert (await client.raw.sock.recv(1024)).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+async def test_a_text_message_comes_before_the_other_refusals() -> None:
+    async with served() as (_, client):
+        await client.open(path="/nowhere", offer="other.1")
+        await client.raw.send(frame(b"hi", 1))
+        assert await client.code() == 1003
 
 
 async def test_a_text_message_closes() -> None:

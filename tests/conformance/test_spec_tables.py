@@ -138,6 +138,10 @@ def test_sections_are_numbered_and_linked() -> None:
         assert f"{number}. [{heading.partition(' ')[2]}](#{anchor})" in SPEC
 
 
+def test_no_line_is_long() -> None:
+    assert [number for number, line in enumerate(SPEC.splitlines(), 1) if len(line) > 120] == []
+
+
 def test_the_subprotocol_is_the_codes() -> None:
     assert f"version `{SUBPROTOCOL}`" in SPEC.splitlines()[0]
     assert set(re.findall(r"tickwire\.\d+", SPEC)) <= {SUBPROTOCOL, "tickwire.2"}
