@@ -1,5 +1,4 @@
-"""The server: listens, lets players into rooms, runs each room in a task of its own, and decides how far a failure
-reaches.
+"""The server: listens, lets players into rooms, runs each room in a task, and decides how far a failure reaches.
 
 Three sizes of failure, decided here and in `gameserver.net.handshake`:
 
@@ -79,14 +78,12 @@ class Server:
         )
 
     def url(self, name: str | None = None) -> str:
-        """The WebSocket URL of a room type, of the first one by default. RuntimeError when the server does not
-        listen.
-        """
+        """The WebSocket URL of a room type, the first one by default; RuntimeError when the server does not listen."""
         if not self.port:
             raise RuntimeError(
                 "this server does not listen: give serve() a port, or use server.local() in this process"
             )
-        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}/{self._name(name)}"
 
     def local(self, name: str | None = None) -> LocalAddress:
@@ -104,13 +101,27 @@ class Server:
 
     def open_socket(self) -> socket.socket:
         """One end of a socket pair whose other end is served like an accepted connection; may be called in any
-        thread.
+        thread. When the server stops, it is at its end, as a connection would be.
+
+        Raises:
+            ConnectionRefusedError: the server's trio program has ended.
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        self._token.run_sync_soon(self._nursery.start_soon, serve_connection, ours, "in-process", self)
+        try:
+            self._token.run_sync_soon(self._serve_socket, ours)
+        except trio.RunFinishedError:
+            ours.close()
+            theirs.close()
+            raise ConnectionRefusedError("the server has stopped") from None
         return theirs
+
+    def _serve_socket(self, ours: socket.socket) -> None:
+        try:
+            self._nursery.start_soon(serve_connection, ours, "in-process", self)
+        except RuntimeError:  # the server has stopped, and its nursery is closed
+            ours.close()
 
     # -- what gameserver.net asks of a handler
 
@@ -172,8 +183,8 @@ async def serve(
         DeclarationError: a room class is not in order.
         OSError: the port cannot be had.
 
-    Cancellation, and leaving the block: rooms' ``on_close`` run, players are told 1001 (going away), half a second
-    at most.
+    Cancellation, and leaving the block: rooms' ``on_close`` run, players are told 1001 (going away); at most half a
+    second.
     """
     named = _by_name(rooms)
     for room_class in named.values():
@@ -199,11 +210,9 @@ def serve_in_thread(
     tick_rate: float | None = None,
     seed: int | None = None,
 ) -> Iterator[Server]:
-    """Run a server in a thread of its own as long as the ``with`` block runs, for programs whose main loop is not
-    trio's.
+    """Run a server in a thread of its own as long as the ``with`` block runs: for main loops that are not trio's.
 
-    Of the server given, only ``url``, ``local`` and ``port`` may be used here. Arguments and errors are those of
-    `serve`.
+    Of the server given, only ``url``, ``local`` and ``port`` may be used here. Arguments and errors as of `serve`.
     """
     started: threading.Event = threading.Event()
     servers: list[Server] = []

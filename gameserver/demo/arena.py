@@ -181,10 +181,9 @@ class Arena(Room):
             ship.hp = 100
 
     def keep_time(self, ships: Table[Ship]) -> None:
-        match = self.world.state
-        left = ROUND_SECONDS - self.time % ROUND_SECONDS
-        match.seconds_left = math.ceil(left)
-        if left > ROUND_SECONDS - self.dt / 2 and self.tick > 1:  # a new round has just begun
+        match, ticks = self.world.state, round(ROUND_SECONDS / self.dt)
+        match.seconds_left = math.ceil((ticks - self.tick % ticks) * self.dt)
+        if self.tick % ticks == 0:  # a new round begins
             if match.leader is not None:
                 self.broadcast("round over", [match.round, match.leader.name, match.leader.score])
             match.round += 1

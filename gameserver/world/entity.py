@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gameserver.world.errors import DeclarationError
 from gameserver.world.fields import Field
@@ -10,6 +10,15 @@ from gameserver.world.fields import owner as owner_field
 
 if TYPE_CHECKING:
     from gameserver.world.table import Table
+
+
+#: Names that a table (all its public ones: a test compares) or an entity needs for itself, here or in clients.
+RESERVED_NAMES: Final = frozenset(
+    """
+    alive at compact despawn despawn_rows entity_type fill_gaps get id ids known_tick link_reference living_ids
+    make_room mine owner read resolve row rows schema spawn spawn_many write
+    """.split()  # noqa: SIM905
+)
 
 
 class _DeclarationMeta(type):
@@ -20,6 +29,19 @@ class _DeclarationMeta(type):
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any) -> type:
         namespace.setdefault("__slots__", ())
         return super().__new__(cls, name, bases, namespace, **keywords)
+
+
+def _check_field(cls: type, name: str, field: Field[Any]) -> None:
+    if field is vars(Entity)["owner"]:
+        return
+    if name in RESERVED_NAMES or name.startswith("_"):
+        raise DeclarationError(f"{cls.__name__}.{name}: the name is taken; call the field something else")
+    if field.problem is not None:
+        raise DeclarationError(f"{cls.__name__}.{name}: {field.problem}") from field.problem
+    if field.name != name:
+        raise DeclarationError(
+            f"{cls.__name__}.{name} and {field.name} share one declaration: write it once for each of them"
+        )
 
 
 class Entity(metaclass=_DeclarationMeta):
@@ -35,10 +57,10 @@ class Entity(metaclass=_DeclarationMeta):
 
     __slots__ = ("_key", "_row", "_table", "id")
 
-    _fields: ClassVar[dict[str, Field[Any]]] = {}
-    _single: ClassVar[bool] = False
-
     owner: Field[Any] = owner_field()
+
+    _fields: ClassVar[dict[str, Field[Any]]] = {"owner": owner}
+    _single: ClassVar[bool] = False
 
     _table: Table[Any]
     _row: int
@@ -47,11 +69,20 @@ class Entity(metaclass=_DeclarationMeta):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        fields = dict(cls._fields)
-        for name, declared in vars(cls).items():
-            if isinstance(declared, Field):
-                _check_name(cls, name)
-                fields[name] = declared
+        fields: dict[str, Field[Any]] = {}
+        for base in reversed(cls.__mro__):
+            for name, declared in vars(base).items():
+                if isinstance(declared, Field):
+                    _check_field(cls, name, declared)
+                    fields[name] = declared
+                else:
+                    fields.pop(name, None)  # a subclass has put something else in a field's place
+        if cls.__dictoffset__:
+            loose = ", ".join(base.__name__ for base in cls.__bases__ if base.__dictoffset__)
+            raise DeclarationError(
+                f"{cls.__name__}: instances of {loose} take any attribute, so a misspelt field would go unseen: "
+                f"let {loose} subclass Entity"
+            )
         cls._fields = fields
 
     def __init__(self) -> None:
@@ -65,11 +96,8 @@ class Entity(metaclass=_DeclarationMeta):
     def __repr__(self) -> str:
         if not self.alive:
             return f"<{type(self).__name__} {self.id}, gone>"
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
+        values = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self._fields)
         return f"<{type(self).__name__} {self.id}: {values}>"
-
-
-Entity._fields = {"owner": vars(Entity)["owner"]}
 
 
 class State(Entity):
@@ -79,17 +107,9 @@ class State(Entity):
 
     _single = True
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        cls._fields = {name: field for name, field in cls._fields.items() if name != "owner"}
+    owner: Any = None  # nobody's
 
 
-#: Names that a table or an entity needs for itself.
-RESERVED_NAMES = frozenset(
-    {"alive", "id", "ids", "rows", "schema", "entity_type", "get", "at", "owner", "spawn", "despawn", "read", "write"}
-)
-
-
-def _check_name(cls: type, name: str) -> None:
-    if name in RESERVED_NAMES or name.startswith("_"):
-        raise DeclarationError(f"{cls.__name__}.{name}: the name is taken; call the field something else")
+def _shown(value: Any) -> str:
+    """Entities without their fields: they may refer to each other."""
+    return f"<{type(value).__name__} {value.id}>" if isinstance(value, Entity) else repr(value)

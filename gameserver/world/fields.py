@@ -6,21 +6,24 @@ A declaration says three things: the simulation column (numpy, full precision), 
 
 from __future__ import annotations
 
-import math
+import copy
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, overload
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gameprotocol import _fields as kinds
+from gameprotocol._codec import pack_portable
 from gameserver.world.errors import DeclarationError, FieldValueError
 
 if TYPE_CHECKING:
     from gameserver.world.entity import Entity
 
 T = TypeVar("T")
+P = ParamSpec("P")
 #: What becomes of a number outside its field's range: the nearest that fits, or an error that names entity and field.
 Outside: TypeAlias = Literal["clamp", "error"]
 MakeKind: TypeAlias = Callable[[str], kinds.FieldKind]
@@ -31,6 +34,7 @@ class Field(Generic[T]):
 
     Attributes:
         name: set when the class is made.
+        problem: what is wrong with the declaration; raised when the class is made, which alone can name it.
         make_kind: name to wire kind; None for a field that never travels.
         dtype: of the simulation column.
         default: what a new entity starts with.
@@ -47,21 +51,21 @@ class Field(Generic[T]):
         convert: Callable[[Any], Any],
         outside: Outside = "clamp",
         target: type[Entity] | str | None = None,
+        problem: Exception | None = None,
     ) -> None:
         if outside not in ("clamp", "error"):
             raise DeclarationError(f'outside={outside!r}: say outside="clamp" or outside="error"')
         self.name = ""
-        self.owner_name = ""
+        self.problem = problem
         self.make_kind = make_kind
         self.dtype = np.dtype(dtype)
         self.convert = convert
-        self.default = default
+        self.default = self._as_default(default)
         self.outside = outside
         self.target = target
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-        self.owner_name = owner.__name__
+        self.name = self.name or name
 
     @overload
     def __get__(self, entity: None, owner: type) -> Field[T]: ...
@@ -75,17 +79,44 @@ class Field(Generic[T]):
     def __set__(self, entity: Entity, value: T) -> None:
         entity._table.write(entity, self.name, value)
 
-    def converted(self, value: Any) -> Any:
+    def converted(self, value: Any, entity_name: str) -> Any:
         """``value`` as the column holds it; FieldValueError, naming class and field, when it is of a wrong type."""
         try:
             return self.convert(value)
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise FieldValueError(f"{self.owner_name}.{self.name} cannot be {value!r}: {error}") from None
+            raise FieldValueError(f"{entity_name}.{self.name} cannot be {value!r}: {error}") from None
+
+    def start(self) -> Any:
+        """The default, of which each entity has its own when it can be changed in place."""
+        return copy.deepcopy(self.default) if isinstance(self.default, _CHANGEABLE) else self.default
+
+    def _as_default(self, default: Any) -> Any:
+        try:
+            return self.convert(default)
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DeclarationError(f"default={default!r}: {error}") from None
+
+
+_CHANGEABLE: Final = (list, dict, set, bytearray)
+
+
+def _declares(make: Callable[P, Field[T]]) -> Callable[P, Field[T]]:
+    """Keep what is wrong with a declaration until the class is made: only then are the class and the field known."""
+
+    @wraps(make)
+    def declare(*args: P.args, **keywords: P.kwargs) -> Field[T]:
+        try:
+            return make(*args, **keywords)
+        except (TypeError, ValueError, OverflowError) as error:  # a DeclarationError is a TypeError
+            return Field(None, object, None, convert=_unchanged, problem=error)
+
+    return declare
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
+@_declares
 def fixed(
     low: float, high: float, *, step: float, default: float | None = None, outside: Outside = "clamp"
 ) -> Field[float]:
@@ -97,56 +128,62 @@ def fixed(
         default: for new entities; 0 if that is in the range, else ``low``.
         outside: what becomes of values beyond the range (infinities too); NaN is always an error.
     """
-    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(step)) or step <= 0 or high <= low:
-        raise DeclarationError(
-            f"fixed({low}, {high}, step={step}): low must be below high and step above 0, all finite"
-        )
-    count = round((high - low) / step) + 1
-    if count > 1 << 32:
-        raise DeclarationError(
-            f"fixed({low}, {high}, step={step}) has {count} steps, more than 32 bits: use a larger step"
-        )
+    call = f"fixed({low!r}, {high!r}, step={step!r})"
+    if not -_FARTHEST <= low < high <= _FARTHEST or not 0 < step <= _FARTHEST:  # so written, NaN comes in here too
+        raise DeclarationError(f"{call}: low must be below high and step above 0, all finite")
+    steps = (high - low) / step
+    if steps > (1 << 32) - 1:
+        raise DeclarationError(f"{call} has {steps:g} steps, more than 32 bits: use a larger step")
+    count = round(steps) + 1
+    if count < 2:
+        raise DeclarationError(f"{call} has no two values: use a smaller step")
     start = default if default is not None else (0.0 if low <= 0 <= high else low)
+    _check_default(start, low, high)
     return Field(
         lambda name: kinds.Fixed(name=name, low=float(low), step=float(step), count=count),
         np.float64,
-        float(start),
-        convert=float,
+        start,
+        convert=_number,
         outside=outside,
     )
 
 
+@_declares
 def angle(*, bits: int = 8, default: float = 0.0) -> Field[float]:
     """An angle in radians, any value, that travels as ``bits`` bits of a turn (4 to 16); the column is float64."""
     _check_bits("angle", bits, 4, 16)
-    return Field(lambda name: kinds.Angle(name=name, bits=bits), np.float64, float(default), convert=float)
+    _check_default(default, -_FARTHEST, _FARTHEST)
+    return Field(lambda name: kinds.Angle(name=name, bits=bits), np.float64, default, convert=_number)
 
 
+@_declares
 def uint(bits: int, *, default: int = 0, outside: Outside = "clamp") -> Field[int]:
     """A whole number from 0 to ``2**bits - 1``, bits 1 to 32; the column is int64, so sums cannot wrap before they
     are checked.
     """
     _check_bits("uint", bits, 1, 32)
-    return Field(
-        lambda name: kinds.Uint(name=name, bits=bits), np.int64, default, convert=operator.index, outside=outside
-    )
+    _check_default(default, 0, (1 << bits) - 1)
+    return Field(lambda name: kinds.Uint(name=name, bits=bits), np.int64, default, convert=_whole, outside=outside)
 
 
+@_declares
 def integer(bits: int, *, default: int = 0, outside: Outside = "clamp") -> Field[int]:
     """A whole number from ``-2**(bits-1)`` to ``2**(bits-1) - 1``, bits 2 to 32; the column is int64."""
     _check_bits("integer", bits, 2, 32)
-    return Field(
-        lambda name: kinds.Int(name=name, bits=bits), np.int64, default, convert=operator.index, outside=outside
-    )
+    _check_default(default, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return Field(lambda name: kinds.Int(name=name, bits=bits), np.int64, default, convert=_whole, outside=outside)
 
 
+@_declares
 def float32(*, default: float = 0.0, outside: Outside = "clamp") -> Field[float]:
     """A number that travels as IEEE 754 single; the column is float64. NaN is always an error, infinities are
     clamped or refused.
     """
-    return Field(lambda name: kinds.Float32(name=name), np.float64, float(default), convert=float, outside=outside)
+    _check_default(default, -_FLOAT32_MAX, _FLOAT32_MAX)
+    return Field(lambda name: kinds.Float32(name=name), np.float64, default, convert=_number, outside=outside)
 
 
+@_declares
 def boolean(*, default: bool = False) -> Field[bool]:
     """True or false."""
     return Field(lambda name: kinds.Bool(name=name), np.bool_, default, convert=bool)
@@ -155,17 +192,21 @@ def boolean(*, default: bool = False) -> Field[bool]:
 # -- objects -----------------------------------------------------------------------------------------------------------
 
 
+@_declares
 def text(*, max_bytes: int, default: str = "", outside: Outside = "clamp") -> Field[str]:
     """Text of at most ``max_bytes`` bytes of UTF-8 (1 to 65535); longer text is cut at a character, or refused."""
     _check_bits("text", max_bytes, 1, 65535)
+    _check_bytes(_exactly(str)(default).encode(), max_bytes)
     return Field(
         lambda name: kinds.Text(name=name, max_bytes=max_bytes), object, default, convert=_exactly(str), outside=outside
     )
 
 
+@_declares
 def binary(*, max_bytes: int, default: bytes = b"", outside: Outside = "clamp") -> Field[bytes]:
     """At most ``max_bytes`` bytes (1 to 65535); longer ones are cut, or refused."""
     _check_bits("binary", max_bytes, 1, 65535)
+    _check_bytes(_exactly(bytes)(default), max_bytes)
     return Field(
         lambda name: kinds.Bytes(name=name, max_bytes=max_bytes),
         object,
@@ -175,24 +216,32 @@ def binary(*, max_bytes: int, default: bytes = b"", outside: Outside = "clamp") 
     )
 
 
+@_declares
 def value(*, max_bytes: int = 1024, default: Any = None) -> Field[Any]:
     """Anything msgpack can carry, at most ``max_bytes`` bytes when packed; more is an error.
 
     Lists and dicts may be changed in place: rows that hold one are packed again each tick to see it, about a
-    microsecond a row. Numbers, text and tuples cost nothing while they stay the same object.
+    microsecond a row. Numbers, text and tuples of them cost nothing while they stay the same object. A list or dict
+    as ``default`` is copied for each entity.
     """
     _check_bits("value", max_bytes, 1, 65535)
+    _check_bytes(pack_portable(default), max_bytes)
     return Field(lambda name: kinds.Value(name=name, max_bytes=max_bytes), object, default, convert=_unchanged)
 
 
+@_declares
 def reference(target: type[Entity] | str) -> Field[Any]:
     """Another entity of type ``target`` (a class of the room, or its name when it is declared later), or None.
 
-    Reads as the entity while it lives and as None from the moment it is despawned, whatever becomes of its id.
+    Reads as the entity while it lives and as None from the moment it is despawned, whatever becomes of its id. Read
+    and write it on entities: its column holds numbers that mean nothing outside the table.
     """
-    return Field(None, np.int64, 0, convert=_entity_key, target=target)
+    if not isinstance(target, (type, str)):
+        raise DeclarationError(f"reference({target!r}): give an entity class, or its name")
+    return Field(None, np.int64, None, convert=_entity_key, target=target)
 
 
+@_declares
 def local(kind: type | DTypeLike, *, default: Any = None) -> Field[Any]:
     """A field that never leaves the server: ``local(float)``, ``local(int)``, ``local(bool)``, any numpy number
     type, ``local(object)``.
@@ -202,17 +251,65 @@ def local(kind: type | DTypeLike, *, default: Any = None) -> Field[Any]:
         raise DeclarationError(f"local({kind!r}): use float, int, bool, a numpy number type, or object")
     if default is None and dtype.kind != "O":
         default = dtype.type(0).item()
-    return Field(None, dtype, default, convert=operator.index if dtype.kind in "iu" else _unchanged)
+    convert: Callable[[Any], Any] = bool
+    if dtype.kind in "iu":
+        convert = _within(dtype)
+    elif dtype.kind != "b":
+        convert = _number if dtype.kind == "f" else _unchanged
+    return Field(None, dtype, default, convert=convert)
 
 
 def owner() -> Field[Any]:
     """The player that owns an entity; every entity type has it already, by the name ``owner``."""
-    return Field(lambda name: kinds.Owner(name=name), np.int64, 0, convert=_player_number)
+    # clamped, a number that is too large would be another player's
+    return Field(lambda name: kinds.Owner(name=name), np.int64, None, convert=_player_number, outside="error")
+
+
+# -- checks and conversions --------------------------------------------------------------------------------------------
+
+_FARTHEST: Final = 1e300  # bound of the wire's schema, so that differences of two numbers are finite
+_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+_INT64: Final = np.iinfo(np.int64)
 
 
 def _check_bits(what: str, given: int, least: int, most: int) -> None:
-    if not isinstance(given, int) or not least <= given <= most:
+    if type(given) is not int or not least <= given <= most:
         raise DeclarationError(f"{what}({given!r}): give a whole number from {least} to {most}")
+
+
+def _check_default(given: float, low: float, high: float) -> None:
+    if not low <= given <= high:
+        raise DeclarationError(f"default={given!r} is outside {low} to {high}")
+
+
+def _check_bytes(default: bytes, max_bytes: int) -> None:
+    if len(default) > max_bytes:
+        raise DeclarationError(f"the default has {len(default)} bytes, more than {max_bytes}")
+
+
+def _number(given: Any) -> float:
+    if isinstance(given, (str, bytes, bytearray)):  # float() would read them
+        raise TypeError(f"it must be a number, not {type(given).__name__}")
+    return float(given)
+
+
+def _whole(given: Any) -> int:
+    """A whole number for an int64 column. One beyond int64 is beyond every field too: which of the two ends is enough
+    to clamp or refuse it later.
+    """
+    return min(max(operator.index(given), int(_INT64.min)), int(_INT64.max))
+
+
+def _within(dtype: np.dtype[Any]) -> Callable[[Any], int]:
+    info = np.iinfo(dtype)
+
+    def check(given: Any) -> int:
+        number = operator.index(given)
+        if not info.min <= number <= info.max:
+            raise ValueError(f"{dtype} holds {info.min} to {info.max}")
+        return number
+
+    return check
 
 
 def _exactly(wanted: type) -> Callable[[Any], Any]:
@@ -231,11 +328,14 @@ def _unchanged(given: Any) -> Any:
 def _entity_key(given: Any) -> int:
     if given is None:
         return 0
-    key: int = given._key
+    key: int = given._key  # Table has made sure that it is an entity of the right table
     return key
 
 
 def _player_number(given: Any) -> int:
     if given is None:
         return 0
-    return operator.index(given if isinstance(given, int) else given.number)
+    number = given if isinstance(given, int) else getattr(given, "number", None)
+    if number is None:
+        raise TypeError("give a player, a player's number, or None")
+    return _whole(number)

@@ -126,14 +126,14 @@ class PublishedTable:
         if count < len(changed):
             row_ids, integers, differences = row_ids[changed], integers[changed], differences[changed]
         held[row_ids] = integers
-        self.difference[i, row_ids] = differences
-        self.changed_tick[i, row_ids] = tick
+        self.difference[i][row_ids] = differences  # `array[i][ids]` is four times as fast as `array[i, ids]`
+        self.changed_tick[i][row_ids] = tick
         self.field_changed_tick[i] = tick
 
     def _publish_objects(self, i: int, source: _ObjectSource, row_ids: IntColumn, tick: int) -> None:
         changed = source.read(row_ids, self.objects[i], self.integers[i])
         if len(changed):
-            self.changed_tick[i, changed] = tick
+            self.changed_tick[i][changed] = tick
             self.field_changed_tick[i] = tick
 
     def _reserve(self, highest_id: int) -> None:
@@ -168,11 +168,13 @@ class PublishedWorld:
         ]
 
     def publish(self, tick: int) -> None:
-        """Take over the world's present state as that of ``tick``, which must be later than the last. Raises as
-        `PublishedTable.publish`.
+        """Take over the world's present state as that of ``tick``, a later one than the last.
+
+        Raises as `PublishedTable.publish`.
         """
-        for table in self.tables:
-            table.publish(tick)
+        with np.errstate(over="ignore"):
+            for table in self.tables:
+                table.publish(tick)
         self.previous_tick, self.tick = self.tick, tick
 
     def hash(self) -> int:
@@ -200,7 +202,11 @@ class _ReferenceSource:
         self._name, self._table, self._target = name, table, target
 
     def read(self, row_ids: IntColumn) -> IntColumn:
-        return self._target.living_ids(getattr(self._table, self._name))
+        try:
+            return self._target.living_ids(getattr(self._table, self._name))
+        except IndexError:
+            who = f"{self._table.entity_type.__name__}.{self._name}"
+            raise FieldValueError(f"the column {who} holds what no entity is: write references on entities") from None
 
 
 class _ObjectSource:
@@ -229,7 +235,7 @@ class _ObjectSource:
             id, given = int(row_ids[row]), column[row]
             travels = self._encode(given, id)
             self._seen[id] = given
-            self._look[id] = isinstance(given, (list, dict, bytearray, set))
+            self._look[id] = _may_change(given)
             if store[id] != travels:
                 store[id] = travels
                 integers[id] = kinds.object_checksum(travels)
@@ -249,36 +255,51 @@ class _ObjectSource:
             try:
                 packed = pack_portable(given)
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                raise self._error(id, given, f"not something msgpack can carry: {error}") from None
+                raise self._error(
+                    id, given, f"not something msgpack can carry ({error}): use numbers, text, bytes, lists and dicts"
+                ) from None
             if len(packed) > kind.max_bytes:
-                raise self._error(id, given, f"{len(packed)} bytes when packed, more than {kind.max_bytes}")
+                raise self._error(id, given, f"{len(packed)} bytes when packed, {_too_long(kind)}")
             return packed
         wanted = str if isinstance(kind, kinds.Text) else bytes
         if type(given) is not wanted:
-            raise self._error(id, given, f"{type(given).__name__}, not {wanted.__name__}")
-        return self._fit(given, id, field.outside == "error", kind.max_bytes)  # type: ignore[attr-defined]
+            raise self._error(id, given, f"{type(given).__name__}: write {wanted.__name__}")
+        return self._fit(given, id, field.outside == "error")
 
-    def _fit(self, given: Any, id: int, refuse: bool, max_bytes: int) -> str | bytes:
+    def _fit(self, given: Any, id: int, refuse: bool) -> str | bytes:
+        max_bytes: int = self._kind.max_bytes  # type: ignore[attr-defined]
         try:
             encoded = given.encode() if isinstance(given, str) else given
         except UnicodeEncodeError as error:
-            raise self._error(id, given, f"not text: {error}") from None
+            raise self._error(id, given, f"not text ({error}): leave such characters out") from None
         if len(encoded) <= max_bytes:
             return given  # type: ignore[no-any-return]
         if refuse:
-            raise self._error(id, given, f"{len(encoded)} bytes, more than {max_bytes}")
+            raise self._error(id, given, f"{len(encoded)} bytes, {_too_long(self._kind)}, or outside='clamp'")
         cut = encoded[:max_bytes]
         return cut.decode("utf-8", "ignore") if isinstance(given, str) else cut
 
     def _error(self, id: int, given: Any, why: str) -> FieldValueError:
         shown = repr(given)
         shown = shown if len(shown) < 60 else shown[:57] + "..."
-        return FieldValueError(f"{self._field.owner_name} {id}: {self._field.name} = {shown} is {why}")
+        return FieldValueError(f"{self._table.entity_type.__name__} {id}: {self._field.name} = {shown} is {why}")
 
     def _reserve(self, capacity: int) -> None:
         more = capacity - len(self._look)
         self._seen = np.concatenate((self._seen, np.full(more, None, object)))
         self._look = np.pad(self._look, (0, more), constant_values=True)
+
+
+def _may_change(given: Any) -> bool:
+    """Whether it may become something else and stay the same object."""
+    return isinstance(given, (list, dict, bytearray, memoryview)) or (
+        isinstance(given, tuple) and any(map(_may_change, given))
+    )
+
+
+def _too_long(kind: kinds.FieldKind) -> str:
+    max_bytes: int = kind.max_bytes  # type: ignore[attr-defined]
+    return f"more than {max_bytes}: store less, or declare a larger max_bytes"
 
 
 _Source: TypeAlias = _NumberSource | _ReferenceSource | _ObjectSource
@@ -290,4 +311,4 @@ def _source(kind: kinds.FieldKind, table: Table[Any], world: World) -> _Source:
         return _ReferenceSource(kind.name, table, world.tables[kind.table])
     if kind.is_object:
         return _ObjectSource(kind, field, table)
-    return _NumberSource(kind.name, table, make_quantiser(kind, field))
+    return _NumberSource(kind.name, table, make_quantiser(kind, field, table.entity_type.__name__))

@@ -6,7 +6,7 @@ What does not fit is clamped or refused as the field declares; NaN is always ref
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ IntColumn: TypeAlias = NDArray[np.int64]
 Quantiser: TypeAlias = Callable[[NDArray[Any], NDArray[np.int64]], IntColumn]
 
 
-def make_quantiser(kind: kinds.FieldKind, field: Field[Any]) -> Quantiser:
-    """The function that turns one field's column into its integers.
+def make_quantiser(kind: kinds.FieldKind, field: Field[Any], entity_name: str) -> Quantiser:
+    """The function that turns one field's column into its integers. Numbers near the end of a float may overflow to
+    infinity in it, which is dealt with: have numpy ignore it.
 
     It raises FieldValueError, naming the entity, the field and the cure, for what may not travel.
     """
-    where = f"{field.owner_name}", field.name
+    where = entity_name, field.name
     if isinstance(kind, kinds.Fixed):
         return _fixed(kind, field.outside, where)
     if isinstance(kind, kinds.Angle):
@@ -65,7 +66,7 @@ def _angle(kind: kinds.Angle, where: tuple[str, str]) -> Quantiser:
         if not (parts.min() > -(2.0**62) and parts.max() < 2.0**62):
             _refuse_nan(column, ids, where)
             bad = ~(np.abs(parts) < 2.0**62)
-            _refuse(column, ids, bad, where, "too large for an angle")
+            _refuse(column, ids, bad, where, "too large for an angle", _MEND)
         integers: IntColumn = parts.astype(np.int64)
         integers &= mask
         return integers
@@ -82,8 +83,9 @@ def _float32(outside: Outside, where: tuple[str, str]) -> Quantiser:
             if outside == "error":
                 _refuse(column, ids, np.abs(column) > largest, where, "outside what a float32 can hold")
             column = np.clip(column, -largest, largest)
-        # + 0.0 makes -0.0 into 0.0: the two are equal to an author, so they must be equal as bits
-        integers: IntColumn = (column + 0.0).astype(np.float32).view(np.uint32).astype(np.int64)
+        singles = column.astype(np.float32)
+        singles += np.float32(0)  # makes -0.0 into 0.0: the two are equal to an author, so they must be equal as bits
+        integers: IntColumn = singles.view(np.uint32).astype(np.int64)
         return integers
 
     return quantise
@@ -106,17 +108,23 @@ def _whole(kind: kinds.FieldKind, outside: Outside, where: tuple[str, str]) -> Q
 def _refuse_nan(column: NDArray[Any], ids: NDArray[np.int64], where: tuple[str, str]) -> None:
     bad = np.isnan(column)
     if bad.any():
-        _refuse(column, ids, bad, where, "not a number")
+        _refuse(column, ids, bad, where, "not a number", _MEND)
+
+
+_MEND: Final = "fix the step that wrote it"
+_WIDEN: Final = f'{_MEND}, widen the field, or declare outside="clamp"'
 
 
 def _refuse(
-    column: NDArray[Any], ids: NDArray[np.int64], bad: NDArray[np.bool_], where: tuple[str, str], why: str
+    column: NDArray[Any],
+    ids: NDArray[np.int64],
+    bad: NDArray[np.bool_],
+    where: tuple[str, str],
+    why: str,
+    cure: str = _WIDEN,
 ) -> NoReturn:
     row = int(np.flatnonzero(bad)[0])
     entity, field = where
     others = int(np.count_nonzero(bad)) - 1
     also = f" (and {others} more)" if others else ""
-    raise FieldValueError(
-        f"{entity} {int(ids[row])}: {field} = {column.item(row)!r} is {why}{also}: "
-        f'fix the step that wrote it, widen the field, or declare outside="clamp"'
-    )
+    raise FieldValueError(f"{entity} {int(ids[row])}: {field} = {column.item(row)!r} is {why}{also}: {cure}")

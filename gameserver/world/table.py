@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gameprotocol import limits
 from gameserver.world.entity import Entity
-from gameserver.world.errors import EntityGoneError, StaleColumnError, TableFullError
+from gameserver.world.errors import EntityGoneError, FieldValueError, StaleColumnError, TableFullError
 from gameserver.world.fields import Field
 
 E = TypeVar("E", bound=Entity)
@@ -25,7 +25,8 @@ _FIRST_ROWS: Final = 16
 #: A key is a generation above an id: a reference holds the key, so it never means a later entity of the same id.
 _ID_BITS: Final = 32
 _ID_MASK: Final = (1 << _ID_BITS) - 1
-_NOT_GIVEN: Final = object()
+#: Which kinds of numpy numbers a column of a kind takes without losing more than precision.
+_TAKES: Final = {"b": "biuf", "i": "biu", "u": "biu", "f": "biuf"}
 
 
 class Table(Generic[E]):
@@ -57,6 +58,7 @@ class Table(Generic[E]):
         self._free_ids: deque[tuple[int, int]] = deque()
         self._retired: list[tuple[str, NDArray[Any], NDArray[Any]]] = []
         self._resolvers: dict[str, Callable[[int], Any]] = {"owner": resolve_owner}
+        self._targets: dict[str, Table[Any]] = {}  # of reference fields
 
     # -- for authors
 
@@ -120,8 +122,15 @@ class Table(Generic[E]):
         if column is None:
             raise AttributeError(self._no_field(name))
         view = column[: self._count]
-        if not (isinstance(value, np.ndarray) and value.base is column and value.shape == view.shape):
-            view[...] = value  # else it is `table.x += ...`, which has already written in place
+        if isinstance(value, np.ndarray) and value.ndim:
+            if value.shape != view.shape:
+                raise FieldValueError(
+                    f"{self._entity_type.__name__}.{name} has {len(view)} rows, not {value.shape}: "
+                    f"columns fetched before a spawn are shorter, fetch them again"
+                )
+            if value.base is column and value.strides == view.strides:
+                return  # it is `table.x += ...`, which has already written in place
+        view[...] = value
 
     def __repr__(self) -> str:
         return f"<{len(self)} {self._entity_type.__name__}>"
@@ -147,7 +156,7 @@ class Table(Generic[E]):
         row = entity._row
         if row < 0:
             raise self._gone(entity, name)
-        self._columns[name][row] = self._fields[name].converted(value)
+        self._columns[name][row] = self._converted(name, value)
 
     # -- rows come and go
 
@@ -160,12 +169,11 @@ class Table(Generic[E]):
             TableFullError: the table holds `limits.TABLE_ROWS` already.
         """
         fields = self._fields
-        for name in values:
-            if name not in fields:
-                raise TypeError(self._no_field(name))
+        self._check_names(values)
+        given = {name: self._converted(name, value) for name, value in values.items()}
         row = self._add_rows(1, tick)
         for name, column in self._columns.items():
-            column[row] = fields[name].converted(values[name]) if name in values else fields[name].default
+            column[row] = given[name] if name in given else fields[name].start()
         return self._make_entity(row)
 
     def spawn_many(self, count: int, tick: int, columns: dict[str, Any]) -> slice:
@@ -173,24 +181,25 @@ class Table(Generic[E]):
 
         Returns:
             The new rows, to index columns with.
+        Raises:
+            as `spawn`; nothing is added then.
         """
-        for name in columns:
-            if name not in self._fields:
-                raise TypeError(self._no_field(name))
+        count = operator.index(count)
+        if count < 0:
+            raise ValueError(f"cannot spawn {count} {self._entity_type.__name__}")
+        self._check_names(columns)
+        given = {name: self._converted_column(name, values, count) for name, values in columns.items()}
         first = self._add_rows(count, tick)
         rows = slice(first, first + count)
         for name, column in self._columns.items():
             field = self._fields[name]
-            given = columns.get(name, _NOT_GIVEN)
-            if given is _NOT_GIVEN:
-                column[rows] = field.default
-            elif isinstance(given, np.ndarray):
-                column[rows] = given
-            elif isinstance(given, list) and len(given) == count:
-                for row, item in enumerate(given, first):
-                    column[row] = field.converted(item)
+            if name in given:
+                column[rows] = given[name]
+            elif column.dtype == object:
+                for row in range(first, first + count):
+                    column[row] = field.start()
             else:
-                column[rows] = field.converted(given)
+                column[rows] = field.default
         return rows
 
     def despawn_rows(self, rows: NDArray[np.int64], tick: int) -> None:
@@ -234,6 +243,7 @@ class Table(Generic[E]):
     def link_reference(self, name: str, target: Table[Any]) -> None:
         """Tell which table the reference field ``name`` points into."""
         self._resolvers[name] = target.resolve
+        self._targets[name] = target
 
     def make_room(self) -> None:
         """Before a step: leave so much room that the step has to spawn half as many again before arrays must move."""
@@ -247,6 +257,10 @@ class Table(Generic[E]):
             StaleColumnError: a column fetched before the table grew was written to after that.
         """
         self._check_retired()
+        self.fill_gaps()
+
+    def fill_gaps(self) -> None:
+        """What `compact` does, without looking for lost writes; those are still found at the end of the tick."""
         if not self._dead:
             return
         old_count, kept = self._count, self._count - self._dead
@@ -266,6 +280,38 @@ class Table(Generic[E]):
         self._count, self._dead = kept, 0
 
     # -- inside
+
+    def _check_names(self, given: dict[str, Any]) -> None:
+        for name in given:
+            if name not in self._fields:
+                raise TypeError(self._no_field(name))
+
+    def _converted(self, name: str, value: Any) -> Any:
+        """``value`` as the column of ``name`` holds it; FieldValueError when it cannot."""
+        who, target = self._entity_type.__name__, self._targets.get(name)
+        if target is not None and value is not None and getattr(value, "_table", None) is not target:
+            wanted = target.entity_type.__name__
+            raise FieldValueError(f"{who}.{name} cannot be {value!r}: give a {wanted} of this world, or None")
+        return self._fields[name].converted(value, who)
+
+    def _converted_column(self, name: str, given: Any, count: int) -> NDArray[Any]:
+        """A scalar, a list or an array as ``count`` items of the column of ``name``; FieldValueError when it cannot."""
+        dtype = self._columns[name].dtype
+        if isinstance(given, np.ndarray):
+            if given.shape != (count,):
+                raise FieldValueError(
+                    f"{self._entity_type.__name__}.{name} is given an array of shape {given.shape} for {count} rows"
+                )
+            if dtype.kind != "O" and name not in self._targets and given.dtype.kind in _TAKES[dtype.kind]:
+                return given
+            given = given.tolist()
+        column = np.empty(count, dtype)
+        if isinstance(given, list) and len(given) == count:
+            for row, item in enumerate(given):
+                column[row] = self._converted(name, item)
+        else:
+            column.fill(self._converted(name, given))
+        return column
 
     def _add_rows(self, count: int, tick: int) -> int:
         first, end = self._count, self._count + count
@@ -308,7 +354,7 @@ class Table(Generic[E]):
     def _grow(self, capacity: int) -> None:
         more = capacity - len(self._keys)
         for name, column in self._columns.items():
-            if column.dtype != object and self._count:
+            if self._count:
                 self._retired.append((name, column, column[: self._count].copy()))
             grown = np.empty(capacity, column.dtype)
             grown[: self._count] = column[: self._count]
@@ -323,10 +369,13 @@ class Table(Generic[E]):
         """
         retired, self._retired = self._retired, []
         for name, column, was in retired:
-            if not np.array_equal(column[: len(was)], was, equal_nan=was.dtype.kind == "f"):
+            now = column[: len(was)]
+            if was.dtype.kind == "O":  # compared by address: the old objects live as long as the copy
+                now, was = np.frombuffer(now, np.intp), np.frombuffer(was, np.intp)
+            if not np.array_equal(now, was, equal_nan=was.dtype.kind == "f"):
                 who = self._entity_type.__name__
                 raise StaleColumnError(
-                    f"{who}.{name} was written through a column that had been fetched before a spawn made the table grow: "
+                    f"{who}.{name} was written through a column fetched before a spawn that made the table grow: "
                     f"fetch the column again after spawning (or reserve rows with world.reserve({who}, count))"
                 )
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gameprotocol import Schema, TableSchema
+from gameprotocol import Schema, TableSchema, limits
 from gameprotocol import _fields as kinds
 from gameserver.world.entity import Entity, State
-from gameserver.world.errors import DeclarationError
+from gameserver.world.errors import DeclarationError, TableFullError
 from gameserver.world.fields import Field
 from gameserver.world.table import Table
 
@@ -38,7 +38,7 @@ class World:
     ) -> None:
         self.tick = 0
         types = [*entity_types, *([state_type] if state_type is not None else [])]
-        _check_types(types)
+        _check_types(types, state_type)
         self.tables: list[Table[Any]] = [Table(entity_type, resolve_owner) for entity_type in types]
         self._by_type = {table.entity_type: table for table in self.tables}
         self._by_name = {table.entity_type.__name__: table for table in self.tables}
@@ -77,17 +77,29 @@ class World:
         """Take an entity out of the world; nothing happens when it is gone already."""
         if entity._single:
             raise DeclarationError(f"{type(entity).__name__} is the room's state and cannot be despawned")
+        table = self[type(entity)]
         if entity._row >= 0:
-            entity._table.despawn_rows(np.array([entity._row]), self.tick)
+            table.despawn_rows(np.array([table.row(entity)]), self.tick)
 
     def despawn_where(self, entity_type: type[Entity], mask: Any) -> None:
         """Take all entities out whose row is true in ``mask``, a bool array over the columns of their table."""
         table = self._spawnable(entity_type)
+        if np.ndim(mask) != 1 or np.asarray(mask).dtype != np.bool_:
+            raise TypeError(
+                f"despawn_where({entity_type.__name__}, ...) takes an array of true and false, one for each row, "
+                f"such as {entity_type.__name__.lower()}s.x > 0"
+            )
         table.despawn_rows(np.flatnonzero(mask), self.tick)
 
     def reserve(self, entity_type: type[Entity], count: int) -> None:
-        """Make room for ``count`` entities at once, so that columns do not move while they are spawned."""
+        """Make room for ``count`` entities in all, so that columns do not move until there are more.
+
+        Raises:
+            TableFullError: a table cannot hold so many.
+        """
         table = self[entity_type]
+        if count > limits.TABLE_ROWS:
+            raise TableFullError(f"a table holds {limits.TABLE_ROWS} {entity_type.__name__} at most, not {count}")
         if count > len(table._keys):
             table._grow(count)
 
@@ -96,6 +108,11 @@ class World:
         self.tick = tick
         for table in self.tables:
             table.make_room()
+
+    def fill_gaps(self) -> None:
+        """Called by the room when its hooks have run and ``step`` is next: whoever left has no row any more."""
+        for table in self.tables:
+            table.fill_gaps()
 
     def note_known_tick(self, tick: int) -> None:
         """Told by the room: all links have been sent ``tick`` or a later one.
@@ -126,9 +143,10 @@ class World:
         target = field.target
         table = self._by_name.get(target) if isinstance(target, str) else self._by_type.get(target or Entity)
         if table is None:
+            name = target if isinstance(target, str) else getattr(target, "__name__", target)
             raise DeclarationError(
-                f"{owner.__name__}.{field.name} refers to {target if isinstance(target, str) else target}, "
-                f"which is not among the room's entities ({', '.join(self._by_name)}): add it there"
+                f"{owner.__name__}.{field.name} refers to {name}, which is not among the room's entities "
+                f"({', '.join(self._by_name)}): add it there"
             )
         return table
 
@@ -153,12 +171,14 @@ class World:
         return table
 
 
-def _check_types(types: list[type[Entity]]) -> None:
+def _check_types(types: list[type[Entity]], state_type: type[State] | None) -> None:
     seen: dict[str, type] = {}
     for entity_type in types:
         if not (isinstance(entity_type, type) and issubclass(entity_type, Entity)):
             raise DeclarationError(f"{entity_type!r} among the entities is not an Entity class: subclass Entity")
         name = entity_type.__name__
+        if entity_type._single and (entity_type is not state_type or name in seen):
+            raise DeclarationError(f"{name} is a State: name it as the room's `state`, not among its `entities`")
         if name in seen:
             raise DeclarationError(f"two entities are called {name}: rename one, clients know them by name")
         seen[name] = entity_type

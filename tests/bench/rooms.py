@@ -42,6 +42,7 @@ class Full200(Room):
     tick_rate = 20
     entities = (Ship,)
     input = Keys
+    inputs_per_tick = 2  # two may come between two ticks; the rival lets the last one count too
     seed = 12345
     pause_when_empty = False
 

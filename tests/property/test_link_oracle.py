@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 
 import trio
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gameprotocol import limits
 from gameprotocol._websocket import CLOSE, CONTINUATION, PING, PONG, TEXT, binary_frame, close_payload
 from gameserver.net import VANISHED, serve_connection
+from tests.support.examples import examples
 from tests.support.plain_link import Outcome, run_plain_link
 from tests.support.raw_client import RecordingRoom, frame, upgrade_request
 
@@ -121,7 +122,7 @@ def play(pieces: list[bytes], *, fast: bool) -> Outcome:
     return trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.one_of(message, ping, pong, fragmented()), max_size=6),
     end,

@@ -1,4 +1,4 @@
-"""Whatever a world does and whichever ticks a link skips, the replica equals the published integers after every frame."""
+"""Whatever a world does and whichever ticks a link skips, the replica equals what was published, after every frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gameprotocol import Frame, Replica, Schema, unpack_from_server
@@ -29,6 +29,7 @@ from gameserver.world.fields import (
 )
 from gameserver.world.publish import PublishedWorld
 from gameserver.world.world import World
+from tests.support.examples import examples
 
 FINITE = st.floats(-1e6, 1e6)
 NUMBERS: dict[str, Any] = {
@@ -200,7 +201,7 @@ class Game:
                 assert abs(min(max(given, field.low), field.high) - got) <= field.step * 0.501 + abs(given) * 1e-9
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(entity_types(), st.data())
 def test_replica_equals_world_after_every_frame(
     declared: tuple[list[type[Entity]], dict[tuple[str, str], str]], data: st.DataObject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 
@@ -61,6 +62,9 @@ class BotConnection:
         self._values: list[object] = []
         self._decide_in = 0
         self._takes_input = False
+        self._tick_seconds = 0.05
+        self._best_latency = 0.0
+        self._most_awaited = 3
         self._resyncing = False
 
     def say_hello(self) -> None:
@@ -88,10 +92,16 @@ class BotConnection:
                 return
 
     def send_input(self, now: float) -> None:
-        """Decide and send; what a bot does once a tick."""
+        """Decide and send; what a bot does once a tick.
+
+        A server applies one input a tick, so one that came too many would wait in front of all later ones for ever. As
+        a good client does, a bot therefore leaves one out when more are unanswered than its best latency explains.
+        """
         if not self._takes_input or self._bot is None:
             if self.joined:
                 self.link.write(encode_acknowledge(self.tick, 0))
+            return
+        if len(self._awaited) >= self._most_awaited:
             return
         self._decide_in -= 1
         if self._decide_in <= 0 or not self._values:
@@ -107,6 +117,7 @@ class BotConnection:
         schema = welcome.read_schema()
         self._bot = self._make_bot(schema, welcome.player, self._index)
         self._takes_input = schema.input is not None
+        self._tick_seconds = 1.0 / welcome.tick_rate
         if self._holds_replica:
             self.replica = Replica(schema, welcome.player)
         self.joined = True
@@ -122,7 +133,11 @@ class BotConnection:
         self.tick = header.tick
         awaited = self._awaited
         while awaited and awaited[0][0] <= header.sequence:
-            self.latencies.append(now - awaited.popleft()[1])
+            latency = now - awaited.popleft()[1]
+            self.latencies.append(latency)
+            if not self._best_latency or latency < self._best_latency:
+                self._best_latency = latency
+                self._most_awaited = 2 + math.ceil(latency / self._tick_seconds)
 
     def _apply(self, replica: Replica, frame: Frame) -> None:
         try:

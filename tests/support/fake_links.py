@@ -1,0 +1,145 @@
+"""A link without a network, and a room that is ticked by hand: what comes and what leaves, message by message."""
+
+from __future__ import annotations
+
+import socket
+from types import TracebackType
+from typing import Any
+
+import msgpack
+
+from gameprotocol import Frame, Hello, Replica, Schema, encode_input, encode_message
+from gameprotocol._websocket import FrameParser
+from gameserver.rooms.loop import RoomLoop
+from gameserver.rooms.player import Player
+from gameserver.rooms.room import Room
+
+
+class FakeLink:
+    """What a room uses of a `gameserver.net.Link`.
+
+    Attributes:
+        full: writing is refused, as by a peer that reads too slowly.
+        sent: decoded messages that were taken, in order.
+        late: decoded messages that were sent although no frame could be.
+    """
+
+    def __init__(self) -> None:
+        self._socket, self._peer = socket.socketpair()
+        self._parser = FrameParser(masked=False, max_payload_bytes=1 << 26)
+        self._inbox: list[bytes] = []
+        self._watcher: Any = None
+        self.full = False
+        self.closed = False
+        self.close_code = 0
+        self.close_reason = ""
+        self.sent: list[Any] = []
+        self.late: list[Any] = []
+        self.path, self.remote, self.request_headers = "/", "fake", ()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def has_news(self) -> bool:
+        return self.closed or bool(self._inbox)
+
+    def attach(self, watcher: Any) -> None:
+        self._watcher = watcher
+
+    def detach(self) -> None:
+        self._watcher = None
+
+    def receive(self) -> list[bytes]:
+        messages, self._inbox = self._inbox, []
+        return messages
+
+    def write(self, frames: bytes) -> bool:
+        if self.full or self.closed:
+            return False
+        self.sent += self._decode(frames)
+        return True
+
+    def send_frames(self, frames: bytes) -> None:
+        if not self.closed:
+            decoded = self._decode(frames)
+            self.sent += decoded
+            self.late += decoded
+
+    def close(self, code: int, reason: str = "") -> None:
+        if not self.closed:
+            self.closed, self.close_code, self.close_reason = True, int(code), reason
+            if self._watcher is not None:
+                self._watcher.release(self)
+
+    def _decode(self, frames: bytes) -> list[Any]:
+        return [msgpack.unpackb(payload) for payload in self._parser.feed(frames)]
+
+    # -- the peer's side
+
+    def bring(self, *messages: bytes) -> None:
+        """Messages arrive."""
+        self._inbox += messages
+        if self._watcher is not None:
+            self._watcher.wake(self)
+
+    def say(self, kind: str, payload: Any = None) -> None:
+        self.bring(encode_message(kind, payload))
+
+    def input(self, sequence: int, *values: Any, tick: int = 0, acknowledged: int = 0) -> None:
+        self.bring(encode_input(sequence, tick, acknowledged, 0, list(values)))
+
+    def frames(self) -> list[Any]:
+        """The frames among what was sent."""
+        return [message for message in self.sent if message[0] == 3]
+
+    def __del__(self) -> None:
+        self._socket.close()
+        self._peer.close()
+
+
+class HandTickedRoom:
+    """A room whose ticks are function calls, on a clock of its own. A context manager, which frees the poller."""
+
+    def __init__(self, room: Room) -> None:
+        self.room: Any = room
+        self.loop = RoomLoop(room)
+        self.now = 100.0
+        self.room.on_create()
+        self.loop.schedule.start(self.now)
+
+    def __enter__(self) -> HandTickedRoom:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.loop._close_poller()
+
+    def join(self, name: str = "") -> FakeLink:
+        """A player is on its way in; it is there after the next tick."""
+        link = FakeLink()
+        self.loop.admit(link, Hello(name=name))  # type: ignore[arg-type]
+        return link
+
+    def player(self, link: FakeLink) -> Player:
+        return self.loop._seats[link]  # type: ignore[index]
+
+    def tick(self, late: float = 0.0) -> None:
+        """Run what is due at the next deadline, or ``late`` seconds after it."""
+        self.now = self.loop.schedule.deadline + late
+        self.loop.run_ticks(lambda: self.now)
+
+    def ticks(self, count: int) -> None:
+        for _ in range(count):
+            self.tick()
+
+    def replica(self, link: FakeLink) -> Replica:
+        """What a client holds that was sent what the link was sent; each hash on the way is checked."""
+        welcome = next(message for message in link.sent if message[0] == 2)
+        replica = Replica(Schema.from_wire(welcome[1]["schema"]), welcome[1]["player"])
+        for message in link.frames():
+            frame = Frame.from_items(message)
+            replica.apply(frame)
+            assert replica.check(frame)
+        return replica
