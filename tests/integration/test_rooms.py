@@ -440,6 +440,7 @@ async def test_a_room_pauses_when_it_is_empty_and_goes_on_where_it_was(mock_cloc
         await pass_time(0.2)
         ticks, time = room.tick, room.time
         assert room.player_count == 0
+        assert room.of("step")[-1][0] == room.of("leave")[-1][0], "not a tick more than the one they left in"
         await pass_time(1000)
         assert (room.tick, room.time) == (ticks, time)
         loop.admit(links[2], Hello())  # type: ignore[arg-type]
