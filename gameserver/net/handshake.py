@@ -21,7 +21,7 @@ from gameserver.net.bounds import CANCELLED_CLOSE_SECONDS, LINGER_SECONDS
 from gameserver.net.link import Link
 from gameserver.net.parking import ParkedStream
 from gameserver.net.request_head import RefusedHeadError, parse_head, split_head
-from gameserver.net.sockets import NOT_NOW, address_text, prepare, reader, stop_sending
+from gameserver.net.sockets import NOT_NOW, address_text, prepare, stop_sending, transport
 
 _log = logging.getLogger("gameserver.net")
 #: One read of a request head. It is the usual size of a whole one, so that most need a single read.
@@ -114,7 +114,7 @@ async def _read_request(sock: socket.socket) -> tuple[bytes, bytes]:
         OSError: when the connection breaks.
     """
     received = b""
-    receive = reader(sock)
+    receive = transport(sock).recv
     while True:
         await trio.lowlevel.wait_readable(sock)
         try:

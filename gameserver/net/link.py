@@ -24,7 +24,7 @@ from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
 from gameserver.net.latch import Latch
 from gameserver.net.odd_frames import OddFrameCounter
 from gameserver.net.request_head import Headers, parse_head
-from gameserver.net.sockets import NOT_NOW, TLS_UNFINISHED, reader, stop_sending
+from gameserver.net.sockets import NOT_NOW, TLS_UNFINISHED, stop_sending, transport
 
 #: ``close_code`` of a connection that ended without a Close frame (RFC 6455, 7.4.1); it never travels.
 VANISHED: Final = 1006
@@ -62,16 +62,14 @@ class Link:
     __slots__ = (
         "_drained",
         "_draining",
-        "_feed",
         "_head",
+        "_io",
         "_nursery",
         "_odd_frames",
         "_parser",
         "_pending",
         "_queued_bytes",
         "_ready",
-        "_recv",
-        "_send",
         "_sock",
         "_special",
         "_to_library",
@@ -101,10 +99,8 @@ class Link:
         self._head = head
         self._nursery = nursery
         self._sock = sock
-        self._recv = reader(sock)
-        self._send = sock.send
+        self._io = transport(sock)
         self._parser = FrameParser(masked=True, max_payload_bytes=limits.CLIENT_MESSAGE_BYTES)
-        self._feed = self._parser.feed
         self._special = False  # receive() must look closer: messages are ready, frames are held, or it is closed
         self._ready: list[bytes] = []
         self._odd_frames: OddFrameCounter | None = None
@@ -144,7 +140,7 @@ class Link:
         if self._special:
             return self._receive_specially()
         try:
-            data = self._recv(USUAL_BYTES)
+            data = self._io.recv(USUAL_BYTES)
             if len(data) == USUAL_BYTES:
                 data = self._read_on(data)
         except OSError as error:
@@ -153,7 +149,7 @@ class Link:
         if not data:
             self._cut_off(VANISHED, "the peer vanished")
             return []
-        payloads = self._feed(data)
+        payloads = self._parser.feed(data)
         if self._parser.stop is not None:
             return self._go_on(payloads)
         return payloads
@@ -161,7 +157,7 @@ class Link:
     def _read_on(self, data: bytes) -> bytes:
         """``data``, and what the kernel holds besides, up to ``RECEIVE_BYTES`` in all."""
         try:
-            return data + self._recv(RECEIVE_BYTES - USUAL_BYTES)
+            return data + self._io.recv(RECEIVE_BYTES - USUAL_BYTES)
         except OSError:
             return data  # nothing more, or an error that the next read meets again
 
@@ -187,7 +183,7 @@ class Link:
             except ProtocolError as error:
                 self._end(error.code, error.reason)
                 break
-            payloads += self._feed(b"")
+            payloads += self._parser.feed(b"")
         return payloads
 
     def _is_held(self, frame: OddFrame) -> bool:
@@ -224,7 +220,7 @@ class Link:
         if self.blocked:
             return False
         try:
-            sent = self._send(frame)
+            sent = self._io.send(frame)
         except TLS_UNFINISHED:
             sent = 0
         except OSError as error:
@@ -264,7 +260,7 @@ class Link:
         sent = 0
         if not self._pending:
             try:
-                sent = self._send(data)
+                sent = self._io.send(data)
             except OSError as error:
                 self._failed(error)
         if sent != len(data) and not self.lost:
@@ -304,7 +300,7 @@ class Link:
         if not self._pending:
             return True
         try:
-            sent = self._send(self._pending)
+            sent = self._io.send(self._pending)
         except OSError as error:
             self._failed(error)
             return False
@@ -370,7 +366,7 @@ class Link:
     def start(self, to_library: Callable[[OddFrame], None], rest: bytes) -> None:
         """The upgrade is done: odd frames go to ``to_library``; ``rest`` came in the same read as the request."""
         self._to_library = to_library
-        self.deliver(self._go_on(self._feed(rest)))
+        self.deliver(self._go_on(self._parser.feed(rest)))
 
     def deliver(self, messages: list[bytes]) -> None:
         """Put ``messages`` behind those that ``receive`` will return next."""
@@ -383,7 +379,7 @@ class Link:
         self.holding = False
         self._special = self.closed or bool(self._ready)
         if not self.closed:
-            self.deliver(self._go_on(self._feed(b"")))
+            self.deliver(self._go_on(self._parser.feed(b"")))
         if self._watcher is not None and not self.closed:
             self._watcher.wake(self)
 
@@ -398,16 +394,16 @@ class Link:
         """
         data = b""
         while not self.lost:
-            self._feed(data)
+            self._parser.feed(data)
             while isinstance(stop := self._parser.stop, OddFrame):
                 if stop.opcode == CLOSE:
                     return
-                self._feed(b"")
+                self._parser.feed(b"")
             if stop is not None:  # garbage, in which its Close cannot be found: EOF makes the peer hang up
                 stop_sending(self._sock)
             await trio.lowlevel.wait_readable(self._sock)
             try:
-                data = self._recv(RECEIVE_BYTES)
+                data = self._io.recv(RECEIVE_BYTES)
             except NOT_NOW:
                 data = b""
             except OSError:

@@ -132,6 +132,7 @@ class InputQueue:
 
     Attributes:
         applied_sequence: of the newest input that was applied, 0 for none.
+        next: the input that is taken next, None when none waits.
         last: the newest input that was applied, None before the first.
         dropped: inputs that were thrown away because too many waited.
         duplicates: inputs that came again, or too late to be in order.
@@ -140,17 +141,17 @@ class InputQueue:
 
     __slots__ = (
         "_behind",
-        "_next",
         "_received_sequence",
         "applied_sequence",
         "dropped",
         "duplicates",
         "last",
         "missed",
+        "next",
     )
 
     def __init__(self) -> None:
-        self._next: InputMessage | None = None
+        self.next: InputMessage | None = None
         self._behind: deque[InputMessage] | None = None
         self._received_sequence = 0
         self.applied_sequence = 0
@@ -160,7 +161,7 @@ class InputQueue:
         self.missed = 0
 
     def __len__(self) -> int:
-        return (self._next is not None) + (len(self._behind) if self._behind else 0)
+        return (self.next is not None) + (len(self._behind) if self._behind else 0)
 
     def push(self, message: InputMessage) -> bool:
         """Add an input; False when it is a duplicate or older than one that came before."""
@@ -169,8 +170,8 @@ class InputQueue:
             self.duplicates += 1
             return False
         self._received_sequence = sequence
-        if self._next is None:
-            self._next = message
+        if self.next is None:
+            self.next = message
         else:
             self._push_behind(message)
         return True
@@ -181,11 +182,11 @@ class InputQueue:
         An input meant for a later tick waits for it, but at most `limits.INPUT_AHEAD_TICKS`; a late one is taken at
         once.
         """
-        message = self._next
+        message = self.next
         if message is not None:
             header = message.header
             if header.tick <= tick or header.tick > tick + limits.INPUT_AHEAD_TICKS:
-                self._next = self._behind.popleft() if self._behind else None
+                self.next = self._behind.popleft() if self._behind else None
                 self.applied_sequence = header.sequence
                 self.last = values = message.values
                 return values
@@ -208,7 +209,7 @@ class InputQueue:
             self._behind = deque()
         self._behind.append(message)
         if len(self._behind) >= limits.INPUT_QUEUE_ITEMS:
-            self._next = self._behind.popleft()
+            self.next = self._behind.popleft()
             self.dropped += 1
 
 

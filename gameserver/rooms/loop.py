@@ -223,16 +223,13 @@ class RoomLoop:
                     taken.append((player, values))
                 continue
             taken.append((player, values))
-            if most > 1:
+            if most > 1 and queue.next is not None:
                 taken += self._more_inputs(player, most - 1)
         return taken
 
     def _more_inputs(self, player: Player, most: int) -> list[tuple[Player, Any]]:
         taken: list[tuple[Player, Any]] = []
-        while len(taken) < most and len(player.inputs):
-            values = player.inputs.take(self.room.tick)
-            if values is None:
-                break
+        while len(taken) < most and (values := player.inputs.take(self.room.tick)) is not None:
             taken.append((player, values))
         return taken
 

@@ -6,6 +6,7 @@ bots sends its inputs, so that the server sees them spread over the period as it
 
 from __future__ import annotations
 
+import os
 import resource
 import selectors
 import time
@@ -41,6 +42,7 @@ class Swarm:
             `REPLICA_SAMPLE`.
         rate: inputs per second and bot.
         make_bot: makes what decides for a bot from the room's schema, its player number and its seed.
+        mask_source: see `ClientLink`.
         clock: seconds.
     """
 
@@ -52,6 +54,7 @@ class Swarm:
         replicas: int | None = None,
         rate: float = 20.0,
         make_bot: MakeBot = make_bot,
+        mask_source: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.url = url
@@ -60,6 +63,7 @@ class Swarm:
         self._replicas = replicas if replicas is not None else (count if count <= REPLICAS_FOR_ALL else REPLICA_SAMPLE)
         self._slice_seconds = 1.0 / rate / SLICES
         self._make_bot = make_bot
+        self._mask_source = mask_source
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._waiting: list[BotConnection] = []
@@ -126,7 +130,8 @@ class Swarm:
     def _start_some(self) -> None:
         while self._started < self.count and len(self._waiting) < CONNECTING_AT_ONCE:
             holds_replica = self._started < self._replicas
-            connection = BotConnection(ClientLink(self.url), self._started, holds_replica, self._make_bot)
+            link = ClientLink(self.url, mask_source=self._mask_source)
+            connection = BotConnection(link, self._started, holds_replica, self._make_bot)
             self._waiting.append(connection)
             self._started += 1
 

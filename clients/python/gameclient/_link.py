@@ -45,6 +45,8 @@ class ClientLink:
         addresses: where the URL's host is, when that is known; None to look it up (numbers at once, names in a thread).
         tls: for wss://, None for the system's certificates and checks.
         clock: seconds, for the patience with one of several addresses.
+        mask_source: makes so many bytes for masking keys, which must not be predictable (RFC 6455, 10.3); a load test
+            that measures a server on loopback may give ``bytes``, zeros.
     Raises:
         ValueError: the target is no WebSocket URL.
 
@@ -63,6 +65,7 @@ class ClientLink:
         "_fragments",
         "_library",
         "_mask_at",
+        "_mask_source",
         "_masks",
         "_parser",
         "_peer_ended",
@@ -87,6 +90,7 @@ class ClientLink:
         addresses: Sequence[Address] | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
+        mask_source: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.opened = False
         self.closed = False
@@ -105,6 +109,7 @@ class ClientLink:
         self._fragments: list[bytes] = []
         self._ready: list[bytes] = []  # came in one read with the handshake's end
         self._pending = bytearray()  # taken by `write`, not sent yet
+        self._mask_source = mask_source
         self._masks = b""
         self._mask_at = 0
         self._usual = False  # open and without TLS, nothing ready, nothing pending: the short way
@@ -269,7 +274,7 @@ class ClientLink:
         at = self._mask_at
         masks = self._masks
         if at == len(masks):  # keys must not be predictable (RFC 6455, 10.3), but a system call for each is too much
-            masks, at = os.urandom(_MASK_BYTES), 0
+            masks, at = self._mask_source(_MASK_BYTES), 0
             self._masks = masks
         self._mask_at = at + 4
         frame = masked_frame(payload, masks[at : at + 4])
