@@ -73,6 +73,8 @@ def find_rooms(names: tuple[str, ...]) -> dict[str, type[Room]]:
         name, equals, path = given.rpartition("=")
         room_class = _import_room(path)
         name = name if equals else room_class.__name__.lower()
+        if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+            raise SettingsError(f"a room cannot be called {name!r}: use letters, digits and - . _, as in a URL")
         if name in found:
             raise SettingsError(f"two rooms are called {name}: give one another name, as in other={path}")
         found[name] = room_class

@@ -10,6 +10,7 @@ Three sizes of failure, decided here and in `gameserver.net.handshake`:
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.room import Room, check_room_class
 
 _log = logging.getLogger("gameserver")
+
+#: What may stand in a URL's path without being escaped (RFC 3986, 2.3).
+_ROOM_NAME: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 try:
     VERSION: Final = version("tickwire")
@@ -60,14 +64,16 @@ class Server:
     def __init__(
         self,
         room_classes: Mapping[str, type[Room]],
-        nursery: trio.Nursery,
+        connections: trio.Nursery,
+        rooms_nursery: trio.Nursery,
         *,
         tick_rate: float | None = None,
         seed: int | None = None,
     ) -> None:
         self.host = ""
         self.port = 0
-        self._nursery = nursery
+        self._connections = connections
+        self._rooms_nursery = rooms_nursery
         self._token = trio.lowlevel.current_trio_token()
         self.directory = Directory(
             room_classes,
@@ -119,7 +125,7 @@ class Server:
 
     def _serve_socket(self, ours: socket.socket) -> None:
         try:
-            self._nursery.start_soon(serve_connection, ours, "in-process", self)
+            self._connections.start_soon(serve_connection, ours, "in-process", self)
         except RuntimeError:  # the server has stopped, and its nursery is closed
             ours.close()
 
@@ -141,7 +147,7 @@ class Server:
     # -- rooms
 
     def _start_room(self, loop: RoomLoop) -> None:
-        self._nursery.start_soon(self._run_room, loop, name=f"room {loop.room.name}/{loop.room.id}")
+        self._rooms_nursery.start_soon(self._run_room, loop, name=f"room {loop.room.name}/{loop.room.id}")
 
     async def _run_room(self, loop: RoomLoop) -> None:
         room = loop.room
@@ -158,6 +164,7 @@ class Server:
                     room.on_close()
                 except Exception:
                     _log.exception("! on_close of room %s/%s failed", room.name, room.id)
+                loop.flush_messages()
 
     def _name(self, name: str | None) -> str:
         return next(iter(self.directory.room_classes)) if name is None else name
@@ -191,15 +198,24 @@ async def serve(
         check_room_class(room_class)
     # What can be wrong with the arguments is raised before the nursery opens, so that it is not wrapped in a group.
     listeners = await open_listeners(host, port) if port is not None else []
-    async with trio.open_nursery() as nursery:
-        server = Server(named, nursery, tick_rate=tick_rate, seed=seed)
-        if listeners:
-            server.host, server.port = host, listeners[0].getsockname()[1]
-            nursery.start_soon(serve_listeners, listeners, server, nursery)
-        try:
-            yield server
-        finally:
-            nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as connections:
+            try:
+                # Rooms end before connections do, so that what an `on_close` sends still reaches the players.
+                async with trio.open_nursery() as rooms_nursery:
+                    server = Server(named, connections, rooms_nursery, tick_rate=tick_rate, seed=seed)
+                    if listeners:
+                        server.host, server.port = host, listeners[0].getsockname()[1]
+                        connections.start_soon(serve_listeners, listeners, server, connections)
+                    try:
+                        yield server
+                    finally:
+                        rooms_nursery.cancel_scope.cancel()
+            finally:
+                connections.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        only = _only_one(group)
+        raise only from only.__cause__
 
 
 @contextmanager
@@ -252,6 +268,14 @@ def serve_in_thread(
         raise failures[0]
 
 
+def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a nursery wrapped, if it is one exception: nobody expects a group because there are nurseries in here."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def _offered(link: Link) -> set[str]:
     fields = (value for name, value in link.request_headers if name == "sec-websocket-protocol")
     return {item.strip() for value in fields for item in value.split(",")}
@@ -262,6 +286,8 @@ def _by_name(rooms: Sequence[type[Room] | Mapping[str, type[Room]]]) -> dict[str
     for given in rooms:
         more = given if isinstance(given, Mapping) else {getattr(given, "__name__", "").lower(): given}
         for name, room_class in more.items():
+            if not _ROOM_NAME.fullmatch(name):
+                raise ValueError(f"a room cannot be called {name!r}: use letters, digits and - . _ ~, as in a URL")
             if name in named:
                 raise ValueError(
                     f"two rooms are called {name!r}: give one of them another name, as in {{'other': {name}}}"

@@ -118,6 +118,10 @@ class RoomLoop:
         for player in self._seats.values():
             player._client_time = None
 
+    def flush_messages(self) -> None:
+        """Send the messages that no frame will follow, when the server stops."""
+        flush_messages(self._seats)
+
     def fail(self, code: CloseCode, reason: str) -> None:
         """Close every player's connection, after the messages that wait; what a room that ends does last."""
         flush_messages(self._seats)

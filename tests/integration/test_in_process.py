@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gameserver import DeclarationError, Entity, Room, Server, fixed, serve, serve_in_thread
+import gameclient
+from gameserver import CloseCode, DeclarationError, Entity, Room, Server, fixed, serve, serve_in_thread
 from tests.support.peers import Peer
 
 
@@ -184,3 +185,41 @@ async def test_a_seed_and_a_rate_are_for_all_rooms() -> None:
     async with serve(Lobby, Other, seed=7, tick_rate=50) as server:
         rooms = [server.room("lobby"), server.room("other")]
         assert [(room.seed_used, room.rate) for room in rooms] == [(7, 50.0)] * 2
+
+
+class Bye(Room):
+    tick_rate = 50
+
+    def on_close(self) -> None:
+        self.broadcast("bye", 42)
+
+
+async def test_what_on_close_sends_arrives(autojump_clock: MockClock) -> None:
+    heard: list[gameclient.Event] = []
+
+    async def listen(server: Server, joined: trio.Event) -> None:
+        async with gameclient.connect(server.local("bye")) as session:
+            joined.set()
+            heard.extend([event async for event in session.events()])
+
+    async with trio.open_nursery() as nursery, serve(Bye) as server:
+        joined = trio.Event()
+        nursery.start_soon(listen, server, joined)
+        await joined.wait()
+    assert isinstance(heard[-1], gameclient.Disconnected)
+    assert heard[-1].code == CloseCode.GOING_AWAY
+    assert isinstance(heard[-2], gameclient.MessageReceived)
+    assert (heard[-2].kind, heard[-2].payload) == ("bye", 42)
+
+
+async def test_an_exception_in_the_block_comes_out_as_it_is() -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with serve(Bye):
+            raise LookupError("mine")
+
+
+@pytest.mark.parametrize("name", ["a b", "", "caf\u00e9", "a/b", "a%20b"])
+async def test_a_name_that_no_url_can_hold_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be called"):
+        async with serve({name: Bye}):
+            pass
