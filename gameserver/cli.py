@@ -6,9 +6,11 @@ import importlib
 import ipaddress
 import logging
 import os
+import shutil
 import signal
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 import trio
@@ -18,6 +20,9 @@ from gameserver.process import tune_process
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.server import VERSION, Server, serve
 from gameserver.world.errors import DeclarationError
+
+#: A client of the bundled game to look at; it comes with the sources, not with an installed package.
+_EXAMPLE: Final = Path("examples/pygame_arena.py")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,12 +124,21 @@ def _greet(server: Server, classes: dict[str, type[Room]]) -> None:
     for name in classes:
         click.echo(f"  {server.url(name)}")
     url = server.url(next(iter(classes)))
-    if classes == find_rooms(Settings().rooms):
-        click.echo(f"Play:        python examples/pygame_arena.py {url}")
-    click.echo(f"Send bots:   gamebots {url} --count 50 --seconds 10")
+    if classes == find_rooms(Settings().rooms) and _EXAMPLE.exists():
+        click.echo(f"Play:        {_beside_us('python')} {_EXAMPLE} {url}")
+    click.echo(f"Send bots:   {_beside_us('gamebots')} {url} --count 50 --seconds 10")
     if _is_public(server.host):
         click.secho("Anyone who reaches this machine can join, and ws:// is not encrypted.", fg="yellow", err=True)
     click.echo("Stop with Ctrl-C.")
+
+
+def _beside_us(program: str) -> str:
+    """How to call a program that is installed where this one is, from the folder that we are in."""
+    ours = Path(sys.executable).with_name(program)
+    found = shutil.which(program)
+    if found is not None and Path(found) == ours:
+        return program
+    return os.path.relpath(ours) if ours.is_relative_to(Path.cwd()) else str(ours)
 
 
 def _is_public(host: str) -> bool:

@@ -31,7 +31,7 @@ def _median(group: list[Row]) -> Row:
     middle: Row = {}
     for key, first in group[0].items():
         values = [row[key] for row in group if row.get(key) is not None]
-        middle[key] = statistics.median(values) if values and isinstance(first, (int, float)) else first
+        middle[key] = statistics.median(values) if values and isinstance(first, float) else first
     costs = [row["cpu_us_per_client_tick"] for row in group if row["cpu_us_per_client_tick"] is not None]
     if costs:
         middle["cpu_us_min"], middle["cpu_us_max"] = min(costs), max(costs)
