@@ -128,8 +128,8 @@ def pack_differences(kind: FieldKind, values: IntColumn, differences: IntColumn)
     ]
 
 
-def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> IntColumn | int:
-    """New integers of one numeric field: int64, one for each of ``rows`` rows, or one number that all rows hold.
+def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> NDArray[Any] | int:
+    """New integers of one numeric field: one for each of ``rows`` rows, or one number that all rows hold.
 
     Args:
         held: the integers held for those rows now; what differences are added to.
@@ -140,16 +140,22 @@ def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> I
         if not kind.lowest <= packed <= kind.highest:
             raise ValueError(f"{kind.name} is outside {kind.lowest} to {kind.highest}")
         return packed
-    if type(packed) is not bytes:
-        values = _add_differences(kind, packed, rows, held)
-    elif isinstance(kind, Bool):
-        return _bits(packed, rows).astype(np.int64)
+    lowest, highest = kind.lowest, kind.highest
+    if type(packed) is bytes:
+        if isinstance(kind, Bool):
+            return _bits(packed, rows)
+        narrow = _read(packed, rows, kind.signed)
+        bits = 8 * narrow.itemsize
+        if not rows or (1 << bits) <= highest - lowest + 1:  # no number of so few bytes is outside
+            return narrow
+        fits = lowest <= int(narrow.min()) and int(narrow.max()) <= highest
     else:
-        values = _read(packed, rows, kind.signed)
-    above = values - kind.lowest if kind.signed else values  # negative becomes huge, so that one look tells both ends
-    if rows and int(above.view(np.uint64).max()) > kind.highest - kind.lowest:
-        raise ValueError(f"{kind.name} is outside {kind.lowest} to {kind.highest}")
-    return values
+        narrow = _add_differences(kind, packed, rows, held)
+        above = narrow - lowest if lowest else narrow  # negative becomes huge, so that one look tells both ends
+        fits = not rows or int(above.view(np.uint64).max()) <= highest - lowest
+    if not fits:
+        raise ValueError(f"{kind.name} is outside {lowest} to {highest}")
+    return narrow
 
 
 def unpack_objects(kind: FieldKind, packed: Any, rows: int) -> list[str | bytes]:
@@ -185,11 +191,11 @@ def _absolute(values: IntColumn, signed: bool, lowest: int, highest: int) -> byt
     return values.astype(_UNSIGNED[width]).tobytes()
 
 
-def _read(packed: bytes, rows: int, signed: bool) -> IntColumn:
+def _read(packed: bytes, rows: int, signed: bool) -> NDArray[Any]:
     width = len(packed) // rows if rows else 1
     if width not in _UNSIGNED or width * rows != len(packed):
         raise ValueError(f"{len(packed)} bytes for {rows} rows")
-    return np.frombuffer(packed, (_SIGNED if signed else _UNSIGNED)[width]).astype(np.int64)
+    return np.frombuffer(packed, (_SIGNED if signed else _UNSIGNED)[width])
 
 
 def _bits(packed: bytes, rows: int) -> NDArray[np.bool_]:
@@ -199,6 +205,6 @@ def _bits(packed: bytes, rows: int) -> NDArray[np.bool_]:
 
 
 def _bins(packed: Any) -> list[bytes]:
-    if not isinstance(packed, list) or len(packed) not in (1, 2) or not all(type(item) is bytes for item in packed):
-        raise ValueError("expected one or two bins")
-    return packed
+    if type(packed) is list and 1 <= len(packed) <= 2 and type(packed[0]) is bytes and type(packed[-1]) is bytes:
+        return packed
+    raise ValueError("expected one or two bins")

@@ -149,7 +149,7 @@ class ReplicaTable:
     # -- for the replica
 
     def remove(self, ids: IntColumn) -> None:
-        if len(ids) and (int(ids[-1]) >= len(self._alive) or not self._alive[ids].all()):
+        if not self._all_alive(ids):
             raise ValueError("removal of a row that is not held")
         self._alive[ids] = False
         self._ids = None
@@ -180,8 +180,13 @@ class ReplicaTable:
 
     def check_held(self, ids: IntColumn) -> None:
         """ValueError when an id that was spelt out is not held."""
-        if len(ids) and (int(ids[-1]) >= len(self._alive) or not self._alive[ids].all()):
+        if not self._all_alive(ids):
             raise ValueError("change of a row that is not held")
+
+    def _all_alive(self, ids: IntColumn) -> bool:
+        if not len(ids):
+            return True
+        return int(ids[-1]) < len(self._alive) and int(np.count_nonzero(self._alive[ids])) == len(ids)
 
     def _put(self, i: int, ids: IntColumn, rows: IntColumn | slice, packed: Any, held: IntColumn) -> None:
         field: FieldKind = self.schema.fields[i]
