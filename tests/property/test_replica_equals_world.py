@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameprotocol import Frame, Replica, Schema, unpack_from_server
+from gameprotocol import Frame, Replica, Schema, limits, unpack_from_server
 from gameprotocol import _messages as messages
+from gameprotocol._websocket import FrameParser, frame_header
 from gameserver.sync.frames import NOTHING, FrameMaker
 from gameserver.world.entity import Entity, State
 from gameserver.world.fields import (
@@ -97,7 +99,8 @@ class Game:
         self.kinds_of = kinds_of
         self.world = World(types, Match)
         self.published = PublishedWorld(self.world)
-        self.frames = FrameMaker(self.published, hash_ticks=1, frame_header=lambda size: b"")
+        self.frames = FrameMaker(self.published, hash_ticks=1, frame_header=frame_header)
+        self.parser = FrameParser(masked=False, max_payload_bytes=limits.SERVER_MESSAGE_BYTES)
         self.replica = Replica(Schema.from_wire(unpack_from_server(messages.pack(self.world.schema().to_wire()))))
         self.tick = 0
         self.alive: list[Entity] = []
@@ -155,7 +158,7 @@ class Game:
         """One frame to the replica, from its own tick to the newest."""
         before = {table.schema.name: set(table.ids.tolist()) for table in self.replica.tables}
         body = self.frames.body(self.replica.tick if self.replica.tick else NOTHING)
-        payload = body.timed_head + messages.frame_timed(0, 0, 0, 0) + body.rest
+        payload = self.arrive(body.timed_head + messages.frame_timed(0, 0, 0, 0) + body.rest)
         assert len(payload) == body.message_bytes
         frame = Frame.from_items(unpack_from_server(payload))
         changes = self.replica.apply(frame)
@@ -170,6 +173,14 @@ class Game:
             before[name] = now
         for name, held in before.items():
             assert held == set(self.replica[name].ids.tolist()), "a spawn or despawn went untold"
+
+    def arrive(self, data: bytes) -> bytes:
+        """One message through the WebSocket parser, in pieces as a network might deliver it."""
+        cuts = sorted(self.draw(st.lists(st.integers(0, len(data)), max_size=6)))
+        pieces = [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
+        (payload,) = [payload for piece in pieces for payload in self.parser.feed(piece)]
+        assert self.parser.stop is None
+        return payload
 
     def compare(self) -> None:
         assert self.replica.tick == self.published.tick

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from typing import Any
 
@@ -50,6 +49,10 @@ async def _run(swarm: Swarm, seconds: float, show_progress: bool) -> dict[str, A
 
 def _raise_descriptor_limit(count: int) -> None:
     """Each bot needs a descriptor, and the usual soft limit is 1024."""
+    if sys.platform == "win32":
+        return
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + 64
     if hard != resource.RLIM_INFINITY and wanted > hard:

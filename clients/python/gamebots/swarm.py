@@ -7,7 +7,6 @@ bots sends its inputs, so that the server sees them spread over the period as it
 from __future__ import annotations
 
 import os
-import resource
 import selectors
 import time
 from collections import Counter
@@ -92,9 +91,9 @@ class Swarm:
             await self._play(1.0)
             for connection in self._playing:
                 connection.latencies.clear()
-            before, cpu_before, began = Totals(self._playing), _cpu_seconds(), self._clock()
+            before, cpu_before, began = Totals(self._playing), time.process_time(), self._clock()
             await self._play(seconds, on_progress)
-            after, cpu_after, ended = Totals(self._playing), _cpu_seconds(), self._clock()
+            after, cpu_after, ended = Totals(self._playing), time.process_time(), self._clock()
             return make_report(
                 url=self.url,
                 asked=self.count,
@@ -212,8 +211,3 @@ class _Slices:
             self._index += int(late / self._seconds / SLICES) * SLICES
         await trio.sleep(max(0.0, -late))
         return self._index % SLICES
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
