@@ -15,7 +15,7 @@ run: $(BIN)/gameserver
 	$(BIN)/gameserver run
 
 test: $(VENV)/.dev lint types
-	$(BIN)/python -bb -m pytest -q
+	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

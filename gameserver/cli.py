@@ -17,6 +17,7 @@ import trio
 
 from gameserver.config import ENVIRONMENT_PREFIX, Settings, SettingsError, load_settings
 from gameserver.process import tune_process
+from gameserver.rooms.directory import check_room_name
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.server import VERSION, Server, serve
 from gameserver.world.errors import DeclarationError
@@ -78,8 +79,10 @@ def find_rooms(names: tuple[str, ...]) -> dict[str, type[Room]]:
         name, equals, path = given.rpartition("=")
         room_class = _import_room(path)
         name = name if equals else room_class.__name__.lower()
-        if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise SettingsError(f"a room cannot be called {name!r}: use letters, digits and - . _, as in a URL")
+        try:
+            check_room_name(name)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
         if name in found:
             raise SettingsError(f"two rooms are called {name}: give one another name, as in other={path}")
         found[name] = room_class

@@ -10,7 +10,6 @@ Three sizes of failure, decided here and in `gameserver.net.handshake`:
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -22,14 +21,11 @@ import trio
 
 from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
 from gameserver.net import Link, open_listeners, serve_connection, serve_listeners
-from gameserver.rooms.directory import Directory
+from gameserver.rooms.directory import Directory, check_room_name
 from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.room import Room, check_room_class
 
 _log = logging.getLogger("gameserver")
-
-#: What may stand in a URL's path without being escaped (RFC 3986, 2.3).
-_ROOM_NAME: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 try:
     VERSION: Final = version("tickwire")
@@ -286,8 +282,7 @@ def _by_name(rooms: Sequence[type[Room] | Mapping[str, type[Room]]]) -> dict[str
     for given in rooms:
         more = given if isinstance(given, Mapping) else {getattr(given, "__name__", "").lower(): given}
         for name, room_class in more.items():
-            if not _ROOM_NAME.fullmatch(name):
-                raise ValueError(f"a room cannot be called {name!r}: use letters, digits and - . _ ~, as in a URL")
+            check_room_name(name)
             if name in named:
                 raise ValueError(
                     f"two rooms are called {name!r}: give one of them another name, as in {{'other': {name}}}"

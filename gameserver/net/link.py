@@ -18,10 +18,9 @@ from typing import Final, Protocol
 import trio
 
 from gameprotocol import limits
-from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, binary_frame, parse_close
+from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, parse_close
 from gameprotocol.closing import CloseCode, ProtocolError
 from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
-from gameserver.net.latch import Latch
 from gameserver.net.odd_frames import OddFrameCounter
 from gameserver.net.request_head import Headers, parse_head
 from gameserver.net.sockets import NOT_NOW, TLS_UNFINISHED, stop_sending, transport
@@ -108,7 +107,7 @@ class Link:
         self._queued_bytes = 0  # how many of them are reliable messages
         self._draining = False
         self._drained: trio.Event | None = None
-        self.over = Latch()
+        self.over = trio.Event()
         self._to_library: Callable[[OddFrame], None] | None = None
         self._watcher: Watcher | None = None
 
@@ -232,10 +231,6 @@ class Link:
             self._start_draining()
         return True
 
-    def send_message(self, payload: bytes) -> None:
-        """`send_frames` of one binary message."""
-        self.send_frames(binary_frame(payload))
-
     def send_frames(self, frames: bytes) -> None:
         """Send ready-made WebSocket frames that must not be dropped: they wait behind what waits already.
 
@@ -253,7 +248,7 @@ class Link:
     def put(self, data: bytes | bytearray) -> bool:
         """Send whole frames (or the upgrade's answer) behind what waits, even while closing; False if the link is lost.
 
-        For messages there is ``send_message``: this has no bound of its own.
+        For messages there is ``send_frames``: this has no bound of its own.
         """
         if self.lost:
             return False

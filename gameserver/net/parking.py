@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from gameprotocol._websocket import CLOSE, OddFrame
-from gameserver.net.latch import Latch
 from gameserver.net.link import Link
 
 
@@ -52,14 +51,14 @@ class ParkedStream(trio.abc.Stream):
     )
 
     def __init__(self, link: Link, head: bytes, *, replayed: bool) -> None:
-        self.close_left = Latch()
+        self.close_left = trio.Event()
         self._link = link
         self._head = head
         self._replayed = replayed
         self._inbox = b""
         self._reading = False  # the reader is busy with a frame that was handed over
         self._message_ends = False  # and that frame ends a fragmented message
-        self._arrived = Latch()
+        self._arrived = trio.Event()
         self._closed = False
         self._on_close: Callable[[], None] | None = None
         self._take_message: Callable[[], Awaitable[bytes | None]] | None = None
@@ -97,7 +96,7 @@ class ParkedStream(trio.abc.Stream):
                 data, self._inbox = self._inbox, b""
                 return data
             await self._arrived.wait()
-            self._arrived = Latch()
+            self._arrived = trio.Event()
 
     async def _deal_with_last(self) -> None:
         if self._message_ends and self._take_message is not None:

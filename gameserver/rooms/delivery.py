@@ -59,9 +59,8 @@ class Delivery:
                 margin_ms = margin_now_ms if not meant_for else self._margin_ms(meant_for, received, deadline)
                 own = timed(player.inputs.applied_sequence, margin_ms, client_time, waited_us)
                 data = body.timed_head + own + body.rest
-                player._client_time = (
-                    None  # if the frame cannot go, nobody knows at the next one how long it has waited
-                )
+                # Also when the frame cannot go: at the next one nobody knows how long the input has waited.
+                player._client_time = None
             if link.write(data) if not player._outbox else _write_after_messages(link, player, data):
                 player._baseline = tick
                 frames_sent += 1
@@ -93,8 +92,9 @@ class Delivery:
 def flush_messages(seats: Mapping[Link, Player]) -> None:
     """Send the messages that no frame will follow: the room is about to end."""
     for link, player in seats.items():
-        link.send_frames(b"".join(player._outbox))
-        player._outbox.clear()
+        if player._outbox:
+            link.send_frames(b"".join(player._outbox))
+            player._outbox.clear()
 
 
 def _write_after_messages(link: Link, player: Player, frame: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -16,6 +17,16 @@ _log = logging.getLogger("gameserver.rooms")
 
 #: Rooms named in the reason of a refusal; the Close frame has no room for many.
 _NAMED_ROOMS: Final = 4
+
+
+#: What may stand in a URL's path without being escaped (RFC 3986, 2.3).
+_ROOM_NAME: Final = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def check_room_name(name: str) -> None:
+    """ValueError when ``name`` cannot stand in a URL as it is."""
+    if not _ROOM_NAME.fullmatch(name):
+        raise ValueError(f"a room cannot be called {name!r}: use letters, digits and - . _ ~, as in a URL")
 
 
 class Directory:

@@ -106,9 +106,10 @@ class RoomLoop:
             self._now = clock()
             self._deadline += schedule.period
             self.receive()
+            step_began = clock()
             self.step()
+            stats.step_time.add(clock() - step_began)
         stats.overruns, stats.dropped_ticks = schedule.overruns, schedule.dropped
-        stats.step_time.add(clock() - self._now)
         self.publish()
         self.send(clock())
         stats.tick_time.add(clock() - began)

@@ -28,6 +28,7 @@ class Resyncs:
         """Note the request; False when the player has asked before and still waits."""
         if player in self._due:
             return False
+        player._held_tick = player._baseline or player._held_tick  # from now on it drops deltas
         due = self._due[player] = max(tick, player._resync_tick)
         player._resync_tick = due + self._pause_ticks
         return True
@@ -36,7 +37,6 @@ class Resyncs:
         """Give those a full frame whose turn has come."""
         for player, due in [*self._due.items()]:
             if due <= tick:
-                player._held_tick = player._held_tick or player._baseline
                 player._baseline = NOTHING
                 del self._due[player]
 

@@ -45,7 +45,8 @@ class RoomStats:
         take none.
         messages: from players. joins, leaves: of players.
         resyncs: full frames that clients asked for because their replica's hash differed.
-        lateness: from a tick's deadline to its begin. step_time: of the author's step. tick_time: of the whole tick.
+        lateness: from a tick's deadline to its begin. step_time: of a step, with handing out its inputs.
+        tick_time: of a whole tick, with the steps that were caught up in it.
     """
 
     def __init__(self) -> None:

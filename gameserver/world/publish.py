@@ -161,7 +161,6 @@ class PublishedWorld:
     def __init__(self, world: World) -> None:
         self.tick = 0
         self.previous_tick = 0
-        self._world = world
         self.tables = [
             PublishedTable(index, table, schema.fields, world)
             for index, (table, schema) in enumerate(zip(world.tables, world.schema_tables(), strict=True))

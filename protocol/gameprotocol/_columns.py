@@ -17,15 +17,12 @@ Everything that comes from outside is checked against the number of rows before 
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gameprotocol._fields import Bool, FieldKind, IntColumn
-
-PackedIds: TypeAlias = list[bytes] | bytes | None
-PackedColumn: TypeAlias = int | bytes | list[Any]
 
 _GAP_ESCAPE: Final = 255
 _DIFFERENCE_ESCAPE: Final = -128

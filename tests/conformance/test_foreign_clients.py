@@ -18,6 +18,7 @@ import trio
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from gameprotocol._websocket import binary_frame
 from gameserver.net import VANISHED, open_listeners, serve_listeners
 from tests.support.raw_client import RecordingRoom, until
 
@@ -35,7 +36,7 @@ class EchoRoom(RecordingRoom):
                 if message == b"close me":
                     link.close(4123, "as you wish")
                 else:
-                    link.send_message(message)
+                    link.send_frames(binary_frame(message))
             if link.closed:
                 self.poller.remove(link)
 

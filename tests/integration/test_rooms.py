@@ -465,6 +465,29 @@ async def test_a_room_that_does_not_pause(mock_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
+# ---- what a room measures
+
+
+def test_times_are_of_what_their_names_say() -> None:
+    class Slow(Room):
+        def on_message(self, player: Player, kind: str, payload: Any) -> None:
+            played.now += 0.020
+
+        def step(self, dt: float) -> None:
+            played.now += 0.005
+
+    with HandTickedRoom(Slow()) as played:
+        link = played.join()
+        played.tick()
+        played.room.stats.reset_times()
+        link.say("takes", "long")
+        played.tick(late=0.003)
+        times = played.room.stats.snapshot()
+    assert times["lateness_ms"]["max"] == pytest.approx(3.0)
+    assert times["step_time_ms"]["max"] == pytest.approx(5.0)
+    assert times["tick_time_ms"]["max"] == pytest.approx(25.0)
+
+
 # ---- rooms of a type
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, masked_frame, parse_close
+from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, binary_frame, masked_frame, parse_close
 from gameprotocol.closing import ProtocolError
 from gameserver.net import Link, Poller, serve_connection
 
@@ -70,7 +70,7 @@ class RecordingRoom:
             for message in link.receive():
                 self.messages.append(message)
                 if self.echo:
-                    link.send_message(message)
+                    link.send_frames(binary_frame(message))
         for link, _ in self.poller.take_closed():
             self.poller.remove(link)
 

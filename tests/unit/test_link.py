@@ -278,7 +278,7 @@ async def test_blocked_writer_refuses_and_resumes_whole(autojump_clock: MockCloc
         taken = fill(room)
         assert link.blocked
         assert not link.write(b"never sent")
-        link.send_message(b"reliable")
+        link.send_frames(binary_frame(b"reliable"))
         pending = link.pending_bytes
         assert pending >= len(b"reliable")
         while link.blocked:
@@ -333,9 +333,9 @@ async def test_message_queue_is_bounded(autojump_clock: MockClock) -> None:
         before = link.pending_bytes
         message = bytes(1020)  # 1024 with its header
         while link.pending_bytes - before < limits.MESSAGE_QUEUE_BYTES:
-            link.send_message(message)
+            link.send_frames(binary_frame(message))
         assert not link.closed
-        link.send_message(b"")
+        link.send_frames(binary_frame(b""))
         assert (link.closed, link.close_code) == (True, CloseCode.TOO_SLOW)
         assert not link.ended_by_peer
         await client.until_eof()
@@ -363,10 +363,10 @@ async def test_close_is_idempotent_and_says_its_reason(autojump_clock: MockClock
     async with connected(room) as (client, _):
         await join(room, client)
         link = room.links[0]
-        link.send_message(b"before")
+        link.send_frames(binary_frame(b"before"))
         link.close(CloseCode.POLICY, "first")
         link.close(CloseCode.NORMAL, "second")
-        link.send_message(b"after")
+        link.send_frames(binary_frame(b"after"))
         assert not link.write(binary_frame(b"after"))
         assert link.receive() == []
         assert await client.until_close() == (CloseCode.POLICY, "first")
