@@ -24,6 +24,10 @@ from gameserver.server import LocalAddress as LocalAddress
 from gameserver.server import Server as Server
 from gameserver.server import serve as serve
 from gameserver.server import serve_in_thread as serve_in_thread
+from gameserver.world.audience import Audience as Audience
+from gameserver.world.audience import everyone as everyone
+from gameserver.world.audience import group as group
+from gameserver.world.audience import owner as owner
 from gameserver.world.entity import Entity as Entity
 from gameserver.world.entity import State as State
 from gameserver.world.errors import DeclarationError as DeclarationError

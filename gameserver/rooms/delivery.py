@@ -53,11 +53,11 @@ class Delivery:
                 body = frames.body(baseline)
             client_time = player._client_time
             if client_time is None:
-                data = body.untimed_head + untimed(player.inputs.applied_sequence) + body.rest
+                data = body.untimed_head + untimed(player.inputs.applied_sequence, 0) + body.rest
             else:
                 meant_for = player._meant_for
                 margin_ms = margin_now_ms if not meant_for else self._margin_ms(meant_for, received, deadline)
-                own = timed(player.inputs.applied_sequence, margin_ms, client_time, waited_us)
+                own = timed(player.inputs.applied_sequence, margin_ms, client_time, waited_us, 0)
                 data = body.timed_head + own + body.rest
                 # Also when the frame cannot go: at the next one nobody knows how long the input has waited.
                 player._client_time = None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gameserver.world.errors import DeclarationError
-from gameserver.world.fields import Field
-from gameserver.world.fields import owner as owner_field
+from gameserver.world.fields import Field, owner_field
 
 if TYPE_CHECKING:
     from gameserver.world.table import Table

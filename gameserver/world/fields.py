@@ -1,7 +1,11 @@
 """Declaring the fields of an entity type: ``x = fixed(0, 4000, step=1/16)``.
 
-A declaration says three things: the simulation column (numpy, full precision), how the value travels (a kind of
-`gameprotocol`), and what happens to a value that does not fit (``outside``). On an entity it is a plain attribute.
+A declaration says four things: the simulation column (numpy, full precision), how the value travels (a kind of
+`gameprotocol`), to whom (``to``), and what happens to a value that does not fit (``outside``). On an entity it is a
+plain attribute.
+
+``to`` is ``everyone``, ``owner``, ``group("team")``, or a field declared above in the same class: ``team = uint(4)``,
+then ``plan = text(max_bytes=40, to=team)``.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -17,6 +21,7 @@ from numpy.typing import DTypeLike
 
 from gameprotocol import _fields as kinds
 from gameprotocol._codec import pack_portable
+from gameserver.world.audience import Audience, everyone, group
 from gameserver.world.errors import DeclarationError, FieldValueError
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ P = ParamSpec("P")
 #: What becomes of a number outside its field's range: the nearest that fits, or an error that names entity and field.
 Outside: TypeAlias = Literal["clamp", "error"]
 MakeKind: TypeAlias = Callable[[str], kinds.FieldKind]
+#: What ``to=`` takes: an audience, or the field whose value is the number of a group.
+To: TypeAlias = "Audience | Field[Any]"
 
 
 class Field(Generic[T]):
@@ -40,6 +47,7 @@ class Field(Generic[T]):
         default: what a new entity starts with.
         outside: see `Outside`.
         target: entity type (or its name) that a reference points to, else None.
+        audience: to whom it travels.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class Field(Generic[T]):
         convert: Callable[[Any], Any],
         outside: Outside = "clamp",
         target: type[Entity] | str | None = None,
+        to: To = everyone,
         problem: Exception | None = None,
     ) -> None:
         if outside not in ("clamp", "error"):
@@ -63,6 +72,12 @@ class Field(Generic[T]):
         self.default = self._as_default(default)
         self.outside = outside
         self.target = target
+        self._to = _check_to(to)
+
+    @property
+    def audience(self) -> Audience:
+        to = self._to
+        return group(to.name) if isinstance(to, Field) else to
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name
@@ -118,7 +133,13 @@ def _declares(make: Callable[P, Field[T]]) -> Callable[P, Field[T]]:
 
 @_declares
 def fixed(
-    low: float, high: float, *, step: float, default: float | None = None, outside: Outside = "clamp"
+    low: float,
+    high: float,
+    *,
+    step: float,
+    default: float | None = None,
+    outside: Outside = "clamp",
+    to: To = everyone,
 ) -> Field[float]:
     """A number from ``low`` to ``high`` that travels in whole steps; the column is float64.
 
@@ -145,65 +166,73 @@ def fixed(
         start,
         convert=_number,
         outside=outside,
+        to=to,
     )
 
 
 @_declares
-def angle(*, bits: int = 8, default: float = 0.0) -> Field[float]:
+def angle(*, bits: int = 8, default: float = 0.0, to: To = everyone) -> Field[float]:
     """An angle in radians, any value, that travels as ``bits`` bits of a turn (4 to 16); the column is float64."""
     _check_bits("angle", bits, 4, 16)
     _check_default(default, -_FARTHEST, _FARTHEST)
-    return Field(lambda name: kinds.Angle(name=name, bits=bits), np.float64, default, convert=_number)
+    return Field(lambda name: kinds.Angle(name=name, bits=bits), np.float64, default, convert=_number, to=to)
 
 
 @_declares
-def uint(bits: int, *, default: int = 0, outside: Outside = "clamp") -> Field[int]:
+def uint(bits: int, *, default: int = 0, outside: Outside = "clamp", to: To = everyone) -> Field[int]:
     """A whole number from 0 to ``2**bits - 1``, bits 1 to 32; the column is int64, so sums cannot wrap before they
     are checked.
     """
     _check_bits("uint", bits, 1, 32)
     _check_default(default, 0, (1 << bits) - 1)
-    return Field(lambda name: kinds.Uint(name=name, bits=bits), np.int64, default, convert=_whole, outside=outside)
+    kind = partial(kinds.Uint, bits=bits)
+    return Field(lambda name: kind(name=name), np.int64, default, convert=_whole, outside=outside, to=to)
 
 
 @_declares
-def integer(bits: int, *, default: int = 0, outside: Outside = "clamp") -> Field[int]:
+def integer(bits: int, *, default: int = 0, outside: Outside = "clamp", to: To = everyone) -> Field[int]:
     """A whole number from ``-2**(bits-1)`` to ``2**(bits-1) - 1``, bits 2 to 32; the column is int64."""
     _check_bits("integer", bits, 2, 32)
     _check_default(default, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    return Field(lambda name: kinds.Int(name=name, bits=bits), np.int64, default, convert=_whole, outside=outside)
+    kind = partial(kinds.Int, bits=bits)
+    return Field(lambda name: kind(name=name), np.int64, default, convert=_whole, outside=outside, to=to)
 
 
 @_declares
-def float32(*, default: float = 0.0, outside: Outside = "clamp") -> Field[float]:
+def float32(*, default: float = 0.0, outside: Outside = "clamp", to: To = everyone) -> Field[float]:
     """A number that travels as IEEE 754 single; the column is float64. NaN is always an error, infinities are
     clamped or refused.
     """
     _check_default(default, -_FLOAT32_MAX, _FLOAT32_MAX)
-    return Field(lambda name: kinds.Float32(name=name), np.float64, default, convert=_number, outside=outside)
+    return Field(lambda name: kinds.Float32(name=name), np.float64, default, convert=_number, outside=outside, to=to)
 
 
 @_declares
-def boolean(*, default: bool = False) -> Field[bool]:
+def boolean(*, default: bool = False, to: To = everyone) -> Field[bool]:
     """True or false."""
-    return Field(lambda name: kinds.Bool(name=name), np.bool_, default, convert=bool)
+    return Field(lambda name: kinds.Bool(name=name), np.bool_, default, convert=bool, to=to)
 
 
 # -- objects -----------------------------------------------------------------------------------------------------------
 
 
 @_declares
-def text(*, max_bytes: int, default: str = "", outside: Outside = "clamp") -> Field[str]:
+def text(*, max_bytes: int, default: str = "", outside: Outside = "clamp", to: To = everyone) -> Field[str]:
     """Text of at most ``max_bytes`` bytes of UTF-8 (1 to 65535); longer text is cut at a character, or refused."""
     _check_bits("text", max_bytes, 1, 65535)
     _check_bytes(_exactly(str)(default).encode(), max_bytes)
     return Field(
-        lambda name: kinds.Text(name=name, max_bytes=max_bytes), object, default, convert=_exactly(str), outside=outside
+        lambda name: kinds.Text(name=name, max_bytes=max_bytes),
+        object,
+        default,
+        convert=_exactly(str),
+        outside=outside,
+        to=to,
     )
 
 
 @_declares
-def binary(*, max_bytes: int, default: bytes = b"", outside: Outside = "clamp") -> Field[bytes]:
+def binary(*, max_bytes: int, default: bytes = b"", outside: Outside = "clamp", to: To = everyone) -> Field[bytes]:
     """At most ``max_bytes`` bytes (1 to 65535); longer ones are cut, or refused."""
     _check_bits("binary", max_bytes, 1, 65535)
     _check_bytes(_exactly(bytes)(default), max_bytes)
@@ -213,11 +242,12 @@ def binary(*, max_bytes: int, default: bytes = b"", outside: Outside = "clamp") 
         default,
         convert=_exactly(bytes),
         outside=outside,
+        to=to,
     )
 
 
 @_declares
-def value(*, max_bytes: int = 1024, default: Any = None) -> Field[Any]:
+def value(*, max_bytes: int = 1024, default: Any = None, to: To = everyone) -> Field[Any]:
     """Anything msgpack can carry, at most ``max_bytes`` bytes when packed; more is an error.
 
     Lists and dicts may be changed in place: rows that hold one are packed again each tick to see it, about a
@@ -226,11 +256,11 @@ def value(*, max_bytes: int = 1024, default: Any = None) -> Field[Any]:
     """
     _check_bits("value", max_bytes, 1, 65535)
     _check_bytes(pack_portable(default), max_bytes)
-    return Field(lambda name: kinds.Value(name=name, max_bytes=max_bytes), object, default, convert=_unchanged)
+    return Field(lambda name: kinds.Value(name=name, max_bytes=max_bytes), object, default, convert=_unchanged, to=to)
 
 
 @_declares
-def reference(target: type[Entity] | str) -> Field[Any]:
+def reference(target: type[Entity] | str, *, to: To = everyone) -> Field[Any]:
     """Another entity of type ``target`` (a class of the room, or its name when it is declared later), or None.
 
     Reads as the entity while it lives and as None from the moment it is despawned, whatever becomes of its id. Read
@@ -238,7 +268,7 @@ def reference(target: type[Entity] | str) -> Field[Any]:
     """
     if not isinstance(target, (type, str)):
         raise DeclarationError(f"reference({target!r}): give an entity class, or its name")
-    return Field(None, np.int64, None, convert=_entity_key, target=target)
+    return Field(None, np.int64, None, convert=_entity_key, target=target, to=to)
 
 
 @_declares
@@ -259,7 +289,7 @@ def local(kind: type | DTypeLike, *, default: Any = None) -> Field[Any]:
     return Field(None, dtype, default, convert=convert)
 
 
-def owner() -> Field[Any]:
+def owner_field() -> Field[Any]:
     """The player that owns an entity; every entity type has it already, by the name ``owner``."""
     # clamped, a number that is too large would be another player's
     return Field(lambda name: kinds.Owner(name=name), np.int64, None, convert=_player_number, outside="error")
@@ -270,6 +300,12 @@ def owner() -> Field[Any]:
 _FARTHEST: Final = 1e300  # bound of the wire's schema, so that differences of two numbers are finite
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _INT64: Final = np.iinfo(np.int64)
+
+
+def _check_to(to: Any) -> To:
+    if isinstance(to, (Audience, Field)):
+        return to
+    raise DeclarationError(f'to={to!r}: give everyone, owner, group("name"), or a field declared above')
 
 
 def _check_bits(what: str, given: int, least: int, most: int) -> None:

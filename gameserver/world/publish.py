@@ -21,7 +21,7 @@ from gameserver.world.errors import FieldValueError
 from gameserver.world.fields import Field
 from gameserver.world.quantise import Quantiser, make_quantiser
 from gameserver.world.table import Table
-from gameserver.world.world import World
+from gameserver.world.world import WireTable, World
 
 IntColumn: TypeAlias = NDArray[np.int64]
 _FIRST_IDS: Final = 16
@@ -32,6 +32,10 @@ class PublishedTable:
     """What players can know of one table at the last published tick.
 
     Attributes:
+        index: of the table in the schema.
+        table: where the rows are.
+        audience: to whom the fields travel: `everyone`, or it is a companion table with the fields of an audience.
+        of: for a companion the index of its main table, else None.
         kinds: its replicated fields in wire order.
         ids: of the entities that are there, ascending, int64.
         integers: int64 [field, id], what players hold.
@@ -43,10 +47,13 @@ class PublishedTable:
         spawn_tick, removal_tick: the last tick at which any entity came, or went.
     """
 
-    def __init__(self, index: int, table: Table[Any], wire_kinds: tuple[kinds.FieldKind, ...], world: World) -> None:
+    def __init__(self, index: int, wire: WireTable, world: World) -> None:
+        table, wire_kinds = wire.table, wire.schema.fields
         self.index = index
-        self.kinds = wire_kinds
-        self._table = table
+        self.table = table
+        self.audience = wire.audience
+        self.of = wire.schema.of
+        self.kinds: tuple[kinds.FieldKind, ...] = wire_kinds
         self._sources: list[_Source] = [_source(kind, table, world) for kind in wire_kinds]
         count = len(wire_kinds)
         self.ids: IntColumn = _NO_IDS
@@ -67,7 +74,7 @@ class PublishedTable:
             FieldValueError: a value may not travel; the published state is then unusable and the room must end.
             StaleColumnError: see `Table.compact`.
         """
-        table = self._table
+        table = self.table
         table.compact()
         row_ids = table.ids
         self._note_structure(row_ids, tick)
@@ -161,10 +168,7 @@ class PublishedWorld:
     def __init__(self, world: World) -> None:
         self.tick = 0
         self.previous_tick = 0
-        self.tables = [
-            PublishedTable(index, table, schema.fields, world)
-            for index, (table, schema) in enumerate(zip(world.tables, world.schema_tables(), strict=True))
-        ]
+        self.tables = [PublishedTable(index, wire, world) for index, wire in enumerate(world.wire_tables())]
 
     def publish(self, tick: int) -> None:
         """Take over the world's present state as that of ``tick``, a later one than the last.

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from gameprotocol import Schema, TableSchema, limits
 from gameprotocol import _fields as kinds
+from gameserver.world.audience import Audience, everyone
 from gameserver.world.entity import Entity, State
 from gameserver.world.errors import DeclarationError, TableFullError
 from gameserver.world.fields import Field
 from gameserver.world.table import Table
 
 E = TypeVar("E", bound=Entity)
+
+
+@dataclass(frozen=True, slots=True)
+class WireTable:
+    """What one table of the schema is made of.
+
+    Attributes:
+        table: where its rows are.
+        schema: its name and fields on the wire.
+        audience: to whom it travels: `everyone` for an entity type's own table, else it is a companion of that.
+    """
+
+    table: Table[Any]
+    schema: TableSchema
+    audience: Audience
 
 
 class World:
@@ -123,16 +140,21 @@ class World:
         for table in self.tables:
             table._known_tick = tick
 
+    def wire_tables(self) -> list[WireTable]:
+        """The tables as they travel: one for each entity type, and behind them the companions.
+
+        A companion holds those fields of an entity type that are for one audience.
+        """
+        own = [self._wire_table(index, everyone) for index in range(len(self.tables))]
+        return own + [
+            self._wire_table(index, audience)
+            for index, table in enumerate(self.tables)
+            for audience in _private_audiences(table.entity_type)
+        ]
+
     def schema_tables(self) -> tuple[TableSchema, ...]:
         """The tables' part of the schema."""
-        return tuple(
-            TableSchema(
-                name=table.entity_type.__name__,
-                single=table.entity_type._single,
-                fields=tuple(self._wire_fields(table)),
-            )
-            for table in self.tables
-        )
+        return tuple(wire.schema for wire in self.wire_tables())
 
     def schema(self) -> Schema:
         """Schema of the tables alone; the room adds its input."""
@@ -150,8 +172,22 @@ class World:
             )
         return table
 
-    def _wire_fields(self, table: Table[Any]) -> Iterable[Any]:
+    def _wire_table(self, index: int, audience: Audience) -> WireTable:
+        table = self.tables[index]
+        entity_type = table.entity_type
+        name = entity_type.__name__
+        schema = TableSchema(
+            name=name if audience == everyone else f"{name}@{audience.name}",
+            single=entity_type._single and audience == everyone,
+            fields=tuple(self._wire_fields(table, audience)),
+            of=None if audience == everyone else index,
+        )
+        return WireTable(table, schema, audience)
+
+    def _wire_fields(self, table: Table[Any], audience: Audience) -> Iterable[Any]:
         for name, field in table.entity_type._fields.items():
+            if field.audience != audience:
+                continue
             if field.target is not None:
                 target = self.reference_target(field, table.entity_type)
                 yield kinds.Reference(name=name, table=self.tables.index(target))
@@ -169,6 +205,31 @@ class World:
         if entity_type._single:
             raise DeclarationError(f"{entity_type.__name__} is the room's state: it is always there, use world.state")
         return table
+
+
+def _private_audiences(entity_type: type[Entity]) -> list[Audience]:
+    """The audiences besides `everyone` that fields of an entity type name, each once, in order.
+
+    Raises:
+        DeclarationError: nothing says which players belong to one of them.
+    """
+    audiences: list[Audience] = []
+    for field in entity_type._fields.values():
+        audience = field.audience
+        if audience == everyone or audience in audiences:
+            continue
+        audiences.append(audience)
+        if not audience.is_group:
+            if entity_type._single:
+                raise DeclarationError(f"{entity_type.__name__}.{field.name} is for its owner, but room state has none")
+            continue
+        column = entity_type._fields.get(audience.name)
+        if column is None or column.dtype.kind not in "iu":
+            raise DeclarationError(
+                f"{entity_type.__name__}.{field.name} is for the group {audience.name!r}, but no field of that name "
+                f"holds the group's number: declare {audience.name} = uint(8) or local(int)"
+            )
+    return audiences
 
 
 def _check_types(types: list[type[Entity]], state_type: type[State] | None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gameprotocol._fields import IntColumn
 
@@ -18,16 +19,14 @@ _FNV_OFFSET: Final = 2166136261
 _FNV_PRIME: Final = np.uint32(16777619)
 
 
-def rows_hash(table_index: int, ids: IntColumn, columns: Iterable[IntColumn]) -> int:
-    """Hash of some rows of one table, 0 to 2**32 - 1; 0 for no rows.
+def row_hashes(table_index: int, ids: IntColumn, columns: Iterable[IntColumn]) -> NDArray[np.uint32]:
+    """Hashes of some rows of one table, uint32, as many as ``ids``.
 
     Args:
         table_index: the table's index in the schema.
         ids: the rows' ids, int64.
         columns: for each field in schema order the rows' integers, int64, as long as ``ids``.
     """
-    if not len(ids):
-        return 0
     hashes = np.full(len(ids), _FNV_OFFSET ^ table_index, np.uint32)
     for words in (ids, *columns):
         hashes ^= words.astype(np.uint32)
@@ -37,4 +36,21 @@ def rows_hash(table_index: int, ids: IntColumn, columns: Iterable[IntColumn]) ->
     hashes ^= hashes >> np.uint32(13)
     hashes *= np.uint32(0xC2B2AE35)
     hashes ^= hashes >> np.uint32(16)
-    return int(hashes.sum(dtype=np.uint64)) & 0xFFFFFFFF
+    return hashes
+
+
+def rows_hash(table_index: int, ids: IntColumn, columns: Iterable[IntColumn]) -> int:
+    """Hash of some rows of one table, 0 to 2**32 - 1; 0 for no rows. Arguments as of `row_hashes`."""
+    return int(row_hashes(table_index, ids, columns).sum(dtype=np.uint64)) & 0xFFFFFFFF
+
+
+def bucket_sums(ids: IntColumn, hashes: NDArray[np.uint32], buckets: int) -> NDArray[np.uint32]:
+    """Sums (modulo 2**32) of the hashes of rows whose id has the same remainder: what narrows down a desync.
+
+    Args:
+        ids: int64. hashes: of those rows, uint32.
+        buckets: how many, a power of two; row ``id`` is in bucket ``id % buckets``.
+    """
+    sums = np.zeros(buckets, np.uint32)
+    np.add.at(sums, ids & (buckets - 1), hashes)
+    return sums

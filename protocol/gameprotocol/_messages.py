@@ -175,14 +175,14 @@ def encode_message(name: str, payload: Any) -> bytes:
 
 # -- frames ------------------------------------------------------------------------------------------------------------
 #
-# [3, [tick, back, sequence, margin, client_time, waited], hash, chunk, ...]
+# [3, [tick, back, sequence, margin, client_time, waited, window], hash, chunk, ...]
 #
 # The items are written at fixed widths (msgpack allows any width), so that the length of a frame does not depend on its
-# player: everything but 18 bytes (or 8, when there is no new input) is made once and shared.
+# player: everything but 19 bytes (or 9, when there is no new input) is made once and shared.
 
 _TICK_AND_BACK: Final = struct.Struct(">BBBIBH")
-_TIMED: Final = struct.Struct(">BIBhBIBI")
-_UNTIMED: Final = struct.Struct(">BIBBB")
+_TIMED: Final = struct.Struct(">BIBhBIBIB")
+_UNTIMED: Final = struct.Struct(">BIBBBB")
 
 #: Bytes of the part of a header that differs from player to player, with and without timing.
 TIMED_BYTES: Final = _TIMED.size
@@ -201,10 +201,10 @@ def frame_prefix(tick: int, back: int, chunks: int) -> bytes:
     """
     items = 3 + chunks
     array = bytes([0x90 | items]) if items < 16 else b"\xdc" + items.to_bytes(2, "big")
-    return array + _TICK_AND_BACK.pack(Kind.FRAME, 0x96, 0xCE, tick, 0xCD, back)
+    return array + _TICK_AND_BACK.pack(Kind.FRAME, 0x97, 0xCE, tick, 0xCD, back)
 
 
-def frame_timed(sequence: int, margin_ms: int, client_time: int, waited_us: int) -> bytes:
+def frame_timed(sequence: int, margin_ms: int, client_time: int, waited_us: int, window: int) -> bytes:
     """Rest of a header when an input has come since the last frame; the hash follows it.
 
     Args:
@@ -212,13 +212,14 @@ def frame_timed(sequence: int, margin_ms: int, client_time: int, waited_us: int)
         margin_ms: how long before its deadline the newest input came, in milliseconds, -32768 to 32767.
         client_time: what that input said.
         waited_us: how long the input waited on the server, in microseconds, below 2**32.
+        window: how many ticks this player's acknowledgement may lag before frames are held back, 0 to 127.
     """
-    return _pack_timed(0xCE, sequence, 0xD1, margin_ms, 0xCE, client_time, 0xCE, waited_us)
+    return _pack_timed(0xCE, sequence, 0xD1, margin_ms, 0xCE, client_time, 0xCE, waited_us, window)
 
 
-def frame_untimed(sequence: int) -> bytes:
+def frame_untimed(sequence: int, window: int) -> bytes:
     """Rest of a header when no input has come since the last frame; the hash follows it."""
-    return _pack_untimed(0xCE, sequence, 0xC0, 0xC0, 0xC0)
+    return _pack_untimed(0xCE, sequence, 0xC0, 0xC0, 0xC0, window)
 
 
 def frame_hash(value: int | None) -> bytes:
@@ -237,6 +238,7 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
         client_time: the newest input's or acknowledgement's ``client_time``.
         waited_us: how long that waited on the server, in microseconds.
             These three are None when nothing has come since the last frame.
+        window: how many ticks the acknowledgement may lag before the server holds frames back; 0 when it does not say.
     """
 
     tick: _Unsigned32
@@ -245,6 +247,7 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
     margin_ms: int | None = None
     client_time: _Unsigned32 | None = None
     waited_us: _Unsigned32 | None = None
+    window: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):

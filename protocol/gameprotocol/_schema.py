@@ -18,11 +18,14 @@ class TableSchema(msgspec.Struct, frozen=True, kw_only=True):
         name: the entity class's name.
         fields: its replicated fields, in the order in which columns travel.
         single: true for room-wide state, a table with exactly one row whose id is 1.
+        of: for a companion table the index of its main table: it holds further fields of that table's rows, of those
+            rows alone whose audience the player belongs to. None for a main table.
     """
 
     name: str
     fields: tuple[AnyField, ...]
     single: bool = False
+    of: int | None = None
 
 
 class InputField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

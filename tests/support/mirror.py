@@ -40,7 +40,7 @@ class Mirror:
     def frame_from(self, baseline: int) -> bytes:
         """The message that leads from ``baseline`` to now."""
         body = self.frames.body(baseline)
-        return body.timed_head + messages.frame_timed(1, 0, 0, 0) + body.rest
+        return body.timed_head + messages.frame_timed(1, 0, 0, 0, 0) + body.rest
 
     def chunks_from(self, baseline: int) -> list[Any]:
         """The decoded chunks of that message."""
