@@ -6,7 +6,7 @@ The layers, each importing only those above it:
 
     gameprotocol   the wire: pure
     world          entity types, tables, publish: pure
-    sync           chunks and frames: pure
+    sync           views, chunks, frames, pacing: pure
     net            sockets and WebSockets
     rooms          room, player, tick loop, directory
     server         listening, and how far a failure reaches; cli and config sit on it
@@ -24,6 +24,10 @@ from gameserver.server import LocalAddress as LocalAddress
 from gameserver.server import Server as Server
 from gameserver.server import serve as serve
 from gameserver.server import serve_in_thread as serve_in_thread
+from gameserver.sync.views import Everyone as Everyone
+from gameserver.sync.views import Nearby as Nearby
+from gameserver.sync.views import View as View
+from gameserver.sync.views import Visible as Visible
 from gameserver.world.audience import Audience as Audience
 from gameserver.world.audience import everyone as everyone
 from gameserver.world.audience import group as group

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from gameprotocol import _messages as messages
+from gameprotocol import limits
 from gameprotocol._websocket import frame_header
 from gameserver.net import Link
 from gameserver.rooms.player import Player
 from gameserver.rooms.room import Room
-from gameserver.sync.frames import NOTHING, FrameBody, FrameMaker
+from gameserver.sync.frames import FrameBody, FrameMaker
+from gameserver.sync.pacing import SAMPLE_TICKS
+from gameserver.sync.sight import Sight
 from gameserver.world.publish import PublishedWorld
 
 #: How often the desync hash is sent, in seconds; a divergence is then seen within one of them.
@@ -23,12 +26,13 @@ class Delivery:
     Args:
         room: the room.
         published: its published world.
+        sight: what of it each player sees.
     """
 
-    def __init__(self, room: Room, published: PublishedWorld) -> None:
+    def __init__(self, room: Room, published: PublishedWorld, sight: Sight) -> None:
         self._room = room
         self._published = published
-        self._frames = FrameMaker(published, max(1, round(HASH_SECONDS * room.rate)), frame_header)
+        self._frames = FrameMaker(published, sight, max(1, round(HASH_SECONDS * room.rate)), frame_header)
 
     def send(self, seats: Mapping[Link, Player], received: float, deadline: float, now: float) -> None:
         """One frame to every player whose link can take it; the others get a delta from their own baseline later.
@@ -39,53 +43,105 @@ class Delivery:
             deadline: when the tick was due.
             now: the present time.
         """
-        frames, tick = self._frames, self._published.tick
-        frames.begin_tick()
-        waited_us = min(int((now - received) * 1e6), messages.U32)
+        self._frames.begin_tick()
+        links, players = self._choose(seats)
+        skipped = len(seats) - len(players)
+        if players:
+            bodies = self._frames.bodies(players)
+            waited_us = min(int((now - received) * 1e6), messages.U32)
+            skipped += self._write(links, players, bodies, waited_us, received, deadline)
+        self._room.stats.frames_skipped += skipped
+        self._note_known_tick(seats, skipped)
+
+    def _choose(self, seats: Mapping[Link, Player]) -> tuple[list[Link], list[Player]]:
+        """Who is sent a frame now. The others get the messages that wait for them, and no more."""
+        tick = self._published.tick
+        links, players = [], []
+        for link, player in seats.items():
+            lag = tick - player.acknowledged_tick
+            if link.blocked or (lag > player._limit and not self._admits(player, tick)):
+                self._skip(link, player, tick)
+                continue
+            if not (tick + player.number) % SAMPLE_TICKS and player.acknowledged_tick > player._joined_tick:
+                player._limit, player._window = player._pace.sample(tick, lag), player._pace.window
+            links.append(link)
+            players.append(player)
+        return links, players
+
+    def _admits(self, player: Player, tick: int) -> bool:
+        """Whether a player may be sent a frame whose acknowledgement lags or whose link is slow."""
+        pace = player._pace
+        admitted = pace.admits(tick, player.acknowledged_tick, player._baseline)
+        player._limit, player._window = pace.limit, pace.window
+        return admitted
+
+    def _skip(self, link: Link, player: Player, tick: int) -> None:
+        player.frames_skipped += 1
+        # At the next frame nobody knows how long the input has waited.
+        player._client_time = None
+        if player._outbox:
+            link.send_frames(b"".join(player._outbox))
+            player._outbox.clear()
+        if player._baseline and tick - player._baseline > limits.HISTORY_TICKS:
+            player._held_tick = player._baseline
+            player._forget_baseline()  # it keeps what many players held at that tick from being freed
+
+    def _write(
+        self,
+        links: list[Link],
+        players: list[Player],
+        bodies: list[FrameBody],
+        waited_us: int,
+        received: float,
+        deadline: float,
+    ) -> int:
+        """Write each player's frame; how many could not be written."""
+        tick, previous_tick = self._published.tick, self._published.previous_tick
         margin_now_ms = _milliseconds(deadline - received)
         timed, untimed = messages.frame_timed, messages.frame_untimed
-        baseline: int = NOTHING
-        body: FrameBody | None = None
         frames_sent = bytes_sent = 0
-        for link, player in seats.items():
-            if body is None or player._baseline != baseline:
-                baseline = player._baseline
-                body = frames.body(baseline)
+        for link, player, body in zip(links, players, bodies, strict=True):
             client_time = player._client_time
+            sequence = player.inputs.applied_sequence
             if client_time is None:
-                data = body.untimed_head + untimed(player.inputs.applied_sequence, 0) + body.rest
+                data = body.untimed_head + untimed(sequence, player._window) + body.rest
             else:
                 meant_for = player._meant_for
                 margin_ms = margin_now_ms if not meant_for else self._margin_ms(meant_for, received, deadline)
-                own = timed(player.inputs.applied_sequence, margin_ms, client_time, waited_us, 0)
+                own = timed(sequence, margin_ms, client_time, waited_us, player._window)
                 data = body.timed_head + own + body.rest
-                # Also when the frame cannot go: at the next one nobody knows how long the input has waited.
                 player._client_time = None
             if link.write(data) if not player._outbox else _write_after_messages(link, player, data):
+                if player._baseline != previous_tick:
+                    self._note_merged(player, tick)
                 player._baseline = tick
+                if body.holding is not None:
+                    player._holding, player._own_holding = body.holding, body.own_holding
                 frames_sent += 1
                 bytes_sent += len(data)
             else:
                 player.frames_skipped += 1
-        self._count(frames_sent, bytes_sent, len(seats) - frames_sent)
-        self._note_known_tick(seats, len(seats) - frames_sent)
+        self._room.stats.frames += frames_sent
+        self._room.stats.frame_bytes += bytes_sent
+        return len(players) - frames_sent
+
+    def _note_merged(self, player: Player, tick: int) -> None:
+        """A frame was written that is not from the tick before: count the ticks that it spans besides its own."""
+        merged = tick - (player._baseline or player._held_tick or tick - 1) - 1
+        player.coalesced_ticks += merged
+        self._room.stats.coalesced_ticks += merged
 
     def _margin_ms(self, meant_for: int, received: float, deadline: float) -> int:
         """How long before the tick it was meant for an input was read; no more is known than that."""
         return _milliseconds(deadline + (meant_for - self._room.tick) * self._room.dt - received)
 
-    def _count(self, sent: int, sent_bytes: int, skipped: int) -> None:
-        stats = self._room.stats
-        stats.frames += sent
-        stats.frame_bytes += sent_bytes
-        stats.frames_skipped += skipped
-
     def _note_known_tick(self, seats: Mapping[Link, Player], skipped: int) -> None:
         """Tell the world which freed ids no player holds any more."""
-        known = self._published.tick
+        known = tick = self._published.tick
         if skipped:
             held = [player._baseline or player._held_tick for player in seats.values()]
-            known = min((tick for tick in held if tick), default=known)
+            known = min((held_tick for held_tick in held if held_tick), default=known)
+            known = max(known, tick - limits.LONGEST_REST_TICKS)
         self._room.world.note_known_tick(known)
 
 

@@ -20,6 +20,7 @@ from gameserver.rooms.reception import Reception
 from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import Room, input_codec
 from gameserver.rooms.schedule import TickSchedule
+from gameserver.sync.sight import Sight
 from gameserver.world.publish import PublishedWorld
 
 _log = logging.getLogger("gameserver.rooms")
@@ -46,7 +47,8 @@ class RoomLoop:
         self._published = PublishedWorld(room.world)
         self._resyncs = Resyncs(room.rate)
         self._reception = Reception(room, self._codec, self._resyncs)
-        self._delivery = Delivery(room, self._published)
+        self._sight = Sight(self._published, room.world, room.view)
+        self._delivery = Delivery(room, self._published, self._sight)
         self._schema_wire = room.schema().to_wire()
         self._seats: dict[Link, Player] = {}
         self._joining: list[tuple[Link, Hello]] = []
@@ -165,7 +167,8 @@ class RoomLoop:
             link, hello = self._joining.pop(0)
             if link.closed:
                 continue
-            player = Player(self._take_number(), hello.name, hello.options, link)
+            room = self.room
+            player = Player(self._take_number(), hello.name, hello.options, link, room.tick, room.rate)
             self._seats[link] = player
             self.room._players[player.number] = player
             self.room.stats.joins += 1
@@ -178,6 +181,7 @@ class RoomLoop:
             self._poller.remove(link)
         del self._seats[link]
         self._resyncs.forget(player)
+        self._sight.forget(player)
         stats = self.room.stats
         stats.leaves += 1
         stats.duplicate_inputs += player.inputs.duplicates

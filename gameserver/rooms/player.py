@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from gameprotocol import CloseCode, encode_message
 from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import InputQueue
-from gameserver.sync.frames import NOTHING
+from gameserver.sync.pacing import Pace
+from gameserver.sync.viewer import Viewer, Watched
+from gameserver.world.entity import Entity
 
 if TYPE_CHECKING:
     from gameserver.net.link import Link
 
 
-class Player:
+class Player(Viewer):
     """A seat in a room.
 
     Attributes:
@@ -21,42 +23,69 @@ class Player:
         name: what the player called itself, at most 64 bytes; not checked for being unique.
         options: what the client's hello said besides.
         data: yours to keep something in, None at first.
-        frames_skipped: ticks at which its link could not take a state.
-        acknowledged_tick: the newest tick that the client says it has applied.
+        groups: the groups it belongs to, such as ``{"team": 2}``: it sees fields declared ``to=group("team")`` of
+            entities whose column ``team`` is 2. Write to it at any time.
+        frames_skipped: ticks at which it was sent no state, because its link could not take one or was not to.
+        coalesced_ticks: of them those that were merged into a later frame.
+        acknowledged_tick: the newest tick that the client says it has applied; before the first the one it joined at.
     """
 
     __slots__ = (
-        "_baseline",
         "_client_time",
-        "_held_tick",
         "_link",
         "_meant_for",
         "_outbox",
         "_resync_tick",
-        "acknowledged_tick",
+        "coalesced_ticks",
         "data",
         "frames_skipped",
         "inputs",
         "name",
-        "number",
         "options",
     )
 
-    def __init__(self, number: int, name: str, options: dict[str, Any], link: Link) -> None:
-        self.number = number
+    def __init__(
+        self, number: int, name: str, options: dict[str, Any], link: Link, tick: int, tick_rate: float
+    ) -> None:
+        super().__init__(number, Pace(tick_rate), tick)
         self.name = name
         self.options = options
         self.data: Any = None
         self.inputs = InputQueue()
         self.frames_skipped = 0
-        self.acknowledged_tick = 0
+        self.coalesced_ticks = 0
         self._link = link
         self._outbox: list[bytes] = []  # messages of this tick, as WebSocket frames
-        self._baseline = NOTHING
-        self._held_tick = 0  # what it held when it asked for a full frame
         self._resync_tick = 0  # no full frame on request before it
         self._client_time: int | None = None  # of what came since the last frame, and
         self._meant_for = 0  # the tick it was meant for, 0 for the next one
+
+    # -- what it sees
+
+    def watch(self, *targets: Entity | tuple[float, ...]) -> None:
+        """See through these entities and points from now on, instead of what it owns: to spectate, to split the screen.
+
+        It matters for tables whose view is `Nearby`. An entity that is gone is still seen from where it was last.
+
+        Args:
+            targets: entities with positions, or points as a tuple with a number for each axis. None of them: see
+                nothing that is seen with `Nearby`.
+        Raises:
+            TypeError: something is neither.
+        """
+        watched = []
+        for target in targets:
+            if isinstance(target, Entity):
+                watched.append(Watched(entity=target))
+            elif isinstance(target, tuple):
+                watched.append(Watched(point=tuple(float(coordinate) for coordinate in target)))
+            else:
+                raise TypeError(f"a player watches entities and points, not {target!r}")
+        self._watched = tuple(watched)
+
+    def watch_own(self) -> None:
+        """See through the entities that it owns, as at first."""
+        self._watched = None
 
     def send(self, kind: str, payload: Any = None) -> None:
         """Send a message: it leaves with this tick's frame, before it. It is never dropped.

@@ -6,7 +6,6 @@ from typing import Final
 
 from gameprotocol import limits
 from gameserver.rooms.player import Player
-from gameserver.sync.frames import NOTHING
 
 #: How soon after one full frame a player is given the next one that it asks for, in seconds.
 RESYNC_SECONDS: Final = 1.0
@@ -37,7 +36,7 @@ class Resyncs:
         """Give those a full frame whose turn has come."""
         for player, due in [*self._due.items()]:
             if due <= tick:
-                player._baseline = NOTHING
+                player._forget_baseline()
                 del self._due[player]
 
     def forget(self, player: Player) -> None:

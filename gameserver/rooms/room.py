@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from gameprotocol import Schema, encode_message
@@ -11,8 +11,11 @@ from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
+from gameserver.sync.sight import Sight
+from gameserver.sync.views import Everyone, View
 from gameserver.world.entity import Entity, State
 from gameserver.world.errors import DeclarationError
+from gameserver.world.publish import PublishedWorld
 from gameserver.world.world import World
 
 E = TypeVar("E", bound=Entity)
@@ -31,6 +34,8 @@ class Room:
         inputs_per_tick: how many waiting inputs of a player are applied in one tick.
         missing_input: what a player without a new input does: ``"repeat"`` its last one (defaults before the first),
             ``"neutral"`` an input of defaults, ``"skip"`` nothing.
+        view: what players see of entities: one view for all types, or a dict with a view for each type; see
+            `gameserver.sync.views`. Whatever is not named is seen by everyone.
         max_players: seats, or None for no limit; when all are taken, joiners get another room of the type.
         pause_when_empty: whether ticks stop while nobody is in the room.
         seed: of ``random``; None draws one, which is logged.
@@ -50,6 +55,7 @@ class Room:
     entities: ClassVar[Sequence[type[Entity]]] = ()
     state: Any = None
     input: ClassVar[type[Input] | None] = None
+    view: ClassVar[View | Mapping[type[Entity], View]] = Everyone()
     inputs_per_tick: ClassVar[int] = 1
     missing_input: ClassVar[MissingInput] = "repeat"
     max_players: ClassVar[int | None] = None
@@ -170,4 +176,5 @@ def check_room_class(room_class: Any) -> None:
     if room_class.seed is not None and type(room_class.seed) is not int:
         raise DeclarationError(f"{name}.seed = {room_class.seed!r}: give a whole number, or None")
     input_codec(room_class)
-    World(room_class.entities, state).schema()
+    world = World(room_class.entities, state)
+    Sight(PublishedWorld(world), world, room_class.view)

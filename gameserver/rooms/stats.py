@@ -42,7 +42,7 @@ class RoomStats:
         inputs: accepted. bad_inputs: refused, each costs its sender the connection.
         duplicate_inputs, dropped_inputs: of players that have left; `snapshot` adds those that are here.
         frames, frame_bytes: states sent, with their WebSocket headers. frames_skipped: ticks at which a link could
-        take none.
+        take none, or was not to. coalesced_ticks: of them those that were merged into a later frame.
         messages: from players. joins, leaves: of players.
         resyncs: full frames that clients asked for because their replica's hash differed.
         lateness: from a tick's deadline to its begin. step_time: of a step, with handing out its inputs.
@@ -60,6 +60,7 @@ class RoomStats:
         self.frames = 0
         self.frame_bytes = 0
         self.frames_skipped = 0
+        self.coalesced_ticks = 0
         self.messages = 0
         self.joins = 0
         self.leaves = 0

@@ -1,7 +1,7 @@
 """Chunks: the changes of one table since a baseline, packed once and shared by all players who need them.
 
-SPEC.md, section "Chunk": ``[table, scope, removed ids, whole rows, block, ...]``. Only the view that sees everything
-exists so far; its group is the whole table.
+SPEC.md, section "Chunk": ``[table, scope, removed ids, whole rows, block, ...]``. These are the chunks of tables that
+everyone sees, and of players who are sent a choice of their own; `packing` makes those of many groups at once.
 """
 
 from __future__ import annotations
@@ -60,20 +60,28 @@ def _column(table: PublishedTable, i: int, ids: IntColumn) -> Any:
 
 
 def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) -> list[list[Any]]:
-    """Changed fields, those with the same (or nearly the same) rows in one block.
+    """Changed fields of the rows ``held``; ``exact``: the receiver holds the tick before, so differences may go."""
+    return [_block(table, held, mask, fields, exact) for mask, fields in changed_blocks(table, held, baseline)]
+
+
+def changed_blocks(table: PublishedTable, held: IntColumn, baseline: int | IntColumn) -> list[tuple[_Mask, list[int]]]:
+    """Which rows changed in which fields, those with the same (or nearly the same) rows in one block.
 
     Args:
         held: rows that the receiver holds and that are still there, ascending.
-        exact: the receiver holds the tick before, so differences may be sent.
+        baseline: since when; one tick, or one for each of ``held``.
+    Returns:
+        For each block a mask over ``held`` and the fields.
     """
     groups: list[tuple[_Mask, list[int]]] = []
+    oldest = baseline if isinstance(baseline, int) else int(baseline.min(initial=1 << 62))
     for i, changed_tick in enumerate(table.field_changed_tick):
-        if changed_tick <= baseline:
+        if changed_tick <= oldest:
             continue
         mask = table.changed_tick[i][held] > baseline
         if mask.any():
             _add_to_group(groups, mask, i, table.kinds)
-    return [_block(table, held, mask, fields, exact) for mask, fields in groups]
+    return groups
 
 
 def _add_to_group(

@@ -1,39 +1,72 @@
-"""Frames: what one player is sent in one tick, joined from bytes that players share.
+"""Frames: what players are sent in one tick, joined from bytes that they share.
 
-A `FrameBody` is everything but the 18 bytes that differ from player to player; one is made for each baseline in use.
+A `FrameBody` is everything but the 19 bytes that differ from player to player. One is made for each group: players who
+hold the same rows as of the same tick, and may see the same rows now. In a room where everyone sees everything that is
+one for each baseline in use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final
+
+import numpy as np
 
 from gameprotocol import _messages as messages
 from gameprotocol import limits
 from gameserver.sync.chunks import delta_chunk, full_chunk
-from gameserver.world.publish import PublishedWorld
+from gameserver.sync.groups import GroupedIds, Holding, Moves, held_by
+from gameserver.sync.hashes import HashedTick
+from gameserver.sync.packing import TablePacker
+from gameserver.sync.sight import Sight, Slot
+from gameserver.sync.viewer import NOTHING, Viewer
+from gameserver.world.publish import PublishedTable, PublishedWorld
 
-#: Baseline of a player who holds nothing.
-NOTHING: Final = 0
+#: From a baseline so many ticks ago on, a full frame may be smaller than a delta: both are made, and the smaller sent.
+CHEAPER_TICKS: Final = 8
 
 
 class FrameBody:
-    """The parts of a frame that players of one baseline share.
+    """The parts of a frame that players of one group share.
 
     Attributes:
         timed_head, untimed_head: WebSocket frame header and begin of the message, for a header with and without timing.
         rest: what comes behind the player's own part.
         message_bytes: length of the message with timing, without the WebSocket header.
+        holding, own_holding: what a player holds to whom it was written.
+        has_hash: whether it carries the desync hash.
     """
 
-    __slots__ = ("message_bytes", "rest", "timed_head", "untimed_head")
+    __slots__ = ("has_hash", "holding", "message_bytes", "own_holding", "rest", "timed_head", "untimed_head")
 
-    def __init__(self, prefix: bytes, rest: bytes, frame_header: Callable[[int], bytes]) -> None:
-        shared = len(prefix) + len(rest)
+    def __init__(
+        self,
+        prefix: bytes,
+        hash_: int | None,
+        chunks: bytes,
+        frame_header: Callable[[int], bytes],
+        holding: Holding | None = None,
+        own_holding: Holding | None = None,
+    ) -> None:
+        self.rest = messages.frame_hash(hash_) + chunks
+        shared = len(prefix) + len(self.rest)
         self.message_bytes = shared + messages.TIMED_BYTES
         self.timed_head = frame_header(self.message_bytes) + prefix
         self.untimed_head = frame_header(shared + messages.UNTIMED_BYTES) + prefix
-        self.rest = rest
+        self.has_hash = hash_ is not None
+        self.holding = holding
+        self.own_holding = own_holding
+
+
+class _Chunks:
+    """Chunks of some tables one behind the other, and the sum of the hashes of what they lead to."""
+
+    __slots__ = ("count", "data", "hash")
+
+    def __init__(self, count: int, data: bytes, hash_: int) -> None:
+        self.count = count
+        self.data = data
+        self.hash = hash_
 
 
 class FrameMaker:
@@ -41,47 +74,178 @@ class FrameMaker:
 
     Args:
         published: what players can know.
+        sight: which part of it each may see.
         hash_ticks: after how many ticks the desync hash is sent again, at least 1.
         frame_header: makes the WebSocket header for a message of so many bytes.
+
+    Attributes:
+        hashed: what desync hashes were made of; for reports of clients that differ.
     """
 
-    def __init__(self, published: PublishedWorld, hash_ticks: int, frame_header: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, published: PublishedWorld, sight: Sight, hash_ticks: int, frame_header: Callable[[int], bytes]
+    ) -> None:
         self._published = published
+        self._sight = sight
         self._hash_ticks = hash_ticks
         self._frame_header = frame_header
-        self._bodies: dict[int, FrameBody] = {}
-        self._hash: int | None = None
+        self.hashed = HashedTick(published)
+        self._open_bodies: dict[int, FrameBody] = {}
+        self._open_chunks: dict[int, _Chunks] = {}
+        self._packers: dict[int, TablePacker] = {}
 
     def begin_tick(self) -> None:
         """After each publish: forget the last tick's bodies."""
-        self._bodies.clear()
-        self._hash = None
+        self._open_bodies.clear()
+        self._open_chunks.clear()
+        self._packers.clear()
+        self.hashed = HashedTick(self._published)
+        self._sight.begin_tick()
 
-    def body(self, baseline: int) -> FrameBody:
-        """The shared part of the frame from ``baseline`` (or `NOTHING`) to the last published tick."""
-        body = self._bodies.get(baseline)
+    def bodies(self, viewers: Sequence[Viewer]) -> list[FrameBody]:
+        """For each viewer the shared part of the frame that leads from what it holds to the last published tick."""
+        if self._sight.is_same_for_all:
+            return [self._open_body(viewer._baseline) for viewer in viewers]
+        keys = self._sight.keys(viewers)
+        by_baseline: dict[int, list[int]] = {}
+        for at, viewer in enumerate(viewers):
+            by_baseline.setdefault(self._usable(viewer._baseline), []).append(at)
+        if len(by_baseline) == 1:
+            return self._from_baseline(next(iter(by_baseline)), viewers, keys)
+        bodies: list[FrameBody | None] = [None] * len(viewers)
+        for baseline, places in by_baseline.items():
+            made = self._from_baseline(baseline, [viewers[at] for at in places], [keys[at] for at in places])
+            for at, body in zip(places, made, strict=True):
+                bodies[at] = body
+        return bodies  # type: ignore[return-value]
+
+    def body(self, viewer: Viewer) -> FrameBody:
+        """The same for one viewer."""
+        return self.bodies([viewer])[0]
+
+    def _usable(self, baseline: int) -> int:
+        return baseline if self._published.tick - baseline <= limits.HISTORY_TICKS else NOTHING
+
+    # -- where everyone sees everything
+
+    def _open_body(self, baseline: int) -> FrameBody:
+        body = self._open_bodies.get(baseline)
         if body is None:
-            body = self._bodies[baseline] = self._make(baseline)
+            body = self._make_open_body(self._usable(baseline))
+            if body.message_bytes and self._published.tick - baseline > CHEAPER_TICKS and baseline != NOTHING:
+                full = self._open_body(NOTHING)
+                body = full if full.message_bytes <= body.message_bytes else body
+            self._open_bodies[baseline] = body
         return body
 
-    def _make(self, baseline: int) -> FrameBody:
-        published = self._published
-        tick = published.tick
-        back = tick - baseline
-        if baseline == NOTHING or back > limits.HISTORY_TICKS:
-            back = 0
-            chunks = [full_chunk(table) for table in published.tables]
-        else:
-            chunks = [delta_chunk(table, baseline, published.previous_tick) for table in published.tables]
-        filled = [chunk for chunk in chunks if chunk is not None]
-        prefix = messages.frame_prefix(tick, back, len(filled))
-        return FrameBody(prefix, messages.frame_hash(self._hash_due(back)) + b"".join(filled), self._frame_header)
+    def _make_open_body(self, baseline: int) -> FrameBody:
+        chunks = self._open_tables(baseline)
+        hash_ = chunks.hash if self._hash_is_due(baseline) else None
+        return FrameBody(self._prefix(baseline, chunks.count), hash_, chunks.data, self._frame_header)
 
-    def _hash_due(self, back: int) -> int | None:
-        """The hash if this frame must carry one: each full frame does, and deltas to every ``hash_ticks``-th tick."""
+    def _open_tables(self, baseline: int) -> _Chunks:
+        made = self._open_chunks.get(baseline)
+        if made is None:
+            tables, previous_tick = self._sight.open, self._published.previous_tick
+            if baseline == NOTHING:
+                chunks = [full_chunk(table) for table in tables]
+            else:
+                chunks = [delta_chunk(table, baseline, previous_tick) for table in tables]
+            filled = [chunk for chunk in chunks if chunk is not None]
+            hash_ = self.hashed.of_tables(tables) if self._hash_is_due(baseline) else 0
+            made = self._open_chunks[baseline] = _Chunks(len(filled), b"".join(filled), hash_)
+        return made
+
+    # -- where players see parts
+
+    def _from_baseline(
+        self, baseline: int, viewers: Sequence[Viewer], keys: Sequence[tuple[Hashable, ...]]
+    ) -> list[FrameBody]:
+        """Bodies for viewers of one baseline."""
+        groups: dict[tuple[Holding | None, tuple[Hashable, ...]], int] = {}
+        group_of = [
+            groups.setdefault((viewer._holding if baseline else None, key), len(groups))
+            for viewer, key in zip(viewers, keys, strict=True)
+        ]
+        seen = self._sight.seen([key for _, key in groups])
+        shared = self._chunks(self._sight.shared, [holding for holding, _ in groups], seen, baseline)
+        if self._sight.own:
+            bodies = self._own_bodies(baseline, viewers, group_of, shared, seen)
+        else:
+            made = [
+                self._joined(baseline, (chunks,), Holding(seen, group), None) for group, chunks in enumerate(shared)
+            ]
+            bodies = [made[group] for group in group_of]
+        if baseline != NOTHING and self._published.tick - baseline > CHEAPER_TICKS:
+            full = self._from_baseline(NOTHING, viewers, keys)
+            bodies = [
+                whole if whole.message_bytes <= delta.message_bytes else delta
+                for whole, delta in zip(full, bodies, strict=True)
+            ]
+        return bodies
+
+    def _own_bodies(
+        self,
+        baseline: int,
+        viewers: Sequence[Viewer],
+        group_of: list[int],
+        shared: list[_Chunks],
+        seen: list[GroupedIds],
+    ) -> list[FrameBody]:
+        """Bodies that hold what their viewers alone may see, besides what their groups share."""
+        own_seen = self._sight.own_seen(viewers, seen, group_of)
+        held = [viewer._own_holding if baseline else None for viewer in viewers]
+        own = self._chunks(self._sight.own, held, own_seen, baseline)
+        holdings = [Holding(seen, group) for group in range(len(shared))]
+        return [
+            self._joined(baseline, (shared[group], chunks), holdings[group], Holding(own_seen, at))
+            for at, (group, chunks) in enumerate(zip(group_of, own, strict=True))
+        ]
+
+    def _chunks(
+        self, slots: Sequence[Slot], holdings: list[Holding | None], seen: list[GroupedIds], baseline: int
+    ) -> list[_Chunks]:
+        """For each group its chunks of some tables."""
+        by_table = [
+            self._packer(slot.table).chunks(Moves(held_by(holdings, at), now), baseline)
+            for at, (slot, now) in enumerate(zip(slots, seen, strict=True))
+        ]
+        hashes = [0] * len(holdings)
+        if self._hash_is_due(baseline):
+            sums = np.zeros(len(holdings), np.uint64)
+            for slot, now in zip(slots, seen, strict=True):
+                sums += now.sums(self.hashed.of_ids(slot.table, now.ids))
+            hashes = (sums & np.uint64(0xFFFFFFFF)).tolist()
+        if len(by_table) == 1:
+            return [_Chunks(1 if data else 0, data, hash_) for data, hash_ in zip(by_table[0], hashes, strict=True)]
+        return [
+            _Chunks(len(parts) - parts.count(b""), b"".join(parts), hash_)
+            for parts, hash_ in zip(zip(*by_table, strict=True), hashes, strict=True)
+        ]
+
+    def _joined(
+        self, baseline: int, parts: tuple[_Chunks, ...], holding: Holding, own_holding: Holding | None
+    ) -> FrameBody:
+        """A body of what everyone sees and of further parts."""
+        open_ = self._open_tables(baseline)
+        count, data, hash_ = open_.count, open_.data, open_.hash
+        for part in parts:
+            count += part.count
+            data += part.data
+            hash_ += part.hash
+        due = hash_ & 0xFFFFFFFF if self._hash_is_due(baseline) else None
+        return FrameBody(self._prefix(baseline, count), due, data, self._frame_header, holding, own_holding)
+
+    def _packer(self, table: PublishedTable) -> TablePacker:
+        packer = self._packers.get(table.index)
+        if packer is None:
+            packer = self._packers[table.index] = TablePacker(table, self._published.previous_tick)
+        return packer
+
+    def _prefix(self, baseline: int, chunks: int) -> bytes:
         tick = self._published.tick
-        if back and tick // self._hash_ticks == (tick - back) // self._hash_ticks:
-            return None
-        if self._hash is None:
-            self._hash = self._published.hash()
-        return self._hash
+        return messages.frame_prefix(tick, tick - baseline if baseline else 0, chunks)
+
+    def _hash_is_due(self, baseline: int) -> bool:
+        """Each full frame carries the hash, and deltas to every ``hash_ticks``-th tick."""
+        return not baseline or self._published.tick // self._hash_ticks != baseline // self._hash_ticks

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gameprotocol import _fields as kinds
 from gameprotocol import limits
 from gameprotocol._codec import pack_portable
-from gameprotocol._hashing import rows_hash
+from gameprotocol._hashing import row_hashes
 from gameserver.world.errors import FieldValueError
 from gameserver.world.fields import Field
 from gameserver.world.quantise import Quantiser, make_quantiser
@@ -57,6 +57,8 @@ class PublishedTable:
         self._sources: list[_Source] = [_source(kind, table, world) for kind in wire_kinds]
         count = len(wire_kinds)
         self.ids: IntColumn = _NO_IDS
+        self._ranks = np.full(_FIRST_IDS, -1, np.int64)
+        self._ranked = self.ids
         self.integers = np.zeros((count, _FIRST_IDS), np.int64)
         self.changed_tick = np.zeros((count, _FIRST_IDS), np.int64)
         self.difference = np.zeros((count, _FIRST_IDS), np.int64)
@@ -93,9 +95,27 @@ class PublishedTable:
         parts = [ids[spawned <= baseline] for tick, ids, spawned in self._removals if tick > baseline]
         return np.sort(np.concatenate(parts)) if parts else _NO_IDS
 
+    def ranks(self) -> IntColumn:
+        """By id which place it has in `ids`, -1 for an entity that is not there; int64, at least as long as the
+        highest id ever. Do not write to it.
+        """
+        if self._ranked is not self.ids:
+            ranks = self._ranks
+            if len(ranks) < len(self.spawned_tick):
+                ranks = self._ranks = np.full(len(self.spawned_tick), -1, np.int64)
+            else:
+                ranks[self._ranked] = -1
+            ranks[self.ids] = np.arange(len(self.ids))
+            self._ranked = self.ids
+        return self._ranks
+
+    def row_hashes(self) -> NDArray[np.uint32]:
+        """Desync hashes of the entities that are there, uint32, in the order of `ids`."""
+        return row_hashes(self.index, self.ids, (column[self.ids] for column in self.integers))
+
     def hash(self) -> int:
         """Desync hash of all entities that are there."""
-        return rows_hash(self.index, self.ids, self.integers[:, self.ids])
+        return int(self.row_hashes().sum(dtype=np.uint64)) & 0xFFFFFFFF
 
     def _note_structure(self, row_ids: IntColumn, tick: int) -> None:
         """Find out who came and who went since the last publish."""

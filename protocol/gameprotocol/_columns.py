@@ -95,7 +95,7 @@ def pack_column(kind: FieldKind, values: IntColumn) -> int | bytes:
         return first
     if isinstance(kind, Bool):
         return pack_bitmap(values.astype(np.bool_))
-    return _absolute(values, kind.signed, lowest, highest)
+    return values.astype(column_dtype(kind, lowest, highest)).tobytes()
 
 
 def pack_differences(kind: FieldKind, values: IntColumn, differences: IntColumn) -> int | bytes | list[bytes]:
@@ -121,7 +121,7 @@ def pack_differences(kind: FieldKind, values: IntColumn, differences: IntColumn)
     large = values[~small]
     return [
         np.where(small, differences, _DIFFERENCE_ESCAPE).astype(np.int8).tobytes(),
-        _absolute(large, kind.signed, int(large.min()), int(large.max())),
+        large.astype(column_dtype(kind, int(large.min()), int(large.max()))).tobytes(),
     ]
 
 
@@ -180,12 +180,11 @@ def _add_differences(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -
     return values
 
 
-def _absolute(values: IntColumn, signed: bool, lowest: int, highest: int) -> bytes:
-    if signed:
-        width = 1 if lowest >= -128 and highest < 128 else 2 if lowest >= -32768 and highest < 32768 else 4
-        return values.astype(_SIGNED[width]).tobytes()
-    width = 1 if highest < 1 << 8 else 2 if highest < 1 << 16 else 4
-    return values.astype(_UNSIGNED[width]).tobytes()
+def column_dtype(kind: FieldKind, lowest: int, highest: int) -> np.dtype[Any]:
+    """The narrowest type in which absolute integers of a field from ``lowest`` to ``highest`` can travel."""
+    if kind.signed:
+        return _SIGNED[1 if lowest >= -128 and highest < 128 else 2 if lowest >= -32768 and highest < 32768 else 4]
+    return _UNSIGNED[1 if highest < 1 << 8 else 2 if highest < 1 << 16 else 4]
 
 
 def _read(packed: bytes, rows: int, signed: bool) -> NDArray[Any]:

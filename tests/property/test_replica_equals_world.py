@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from gameprotocol import Frame, Replica, Schema, limits, unpack_from_server
 from gameprotocol import _messages as messages
 from gameprotocol._websocket import FrameParser, frame_header
-from gameserver.sync.frames import NOTHING, FrameMaker
+from gameserver.sync.frames import FrameMaker
+from gameserver.sync.sight import Sight
+from gameserver.sync.viewer import NOTHING
+from gameserver.sync.views import Everyone
 from gameserver.world.entity import Entity, State
 from gameserver.world.fields import (
     Field,
@@ -32,6 +35,7 @@ from gameserver.world.fields import (
 from gameserver.world.publish import PublishedWorld
 from gameserver.world.world import World
 from tests.support.examples import examples
+from tests.support.mirror import make_frames, viewer_at
 
 FINITE = st.floats(-1e6, 1e6)
 NUMBERS: dict[str, Any] = {
@@ -99,7 +103,7 @@ class Game:
         self.kinds_of = kinds_of
         self.world = World(types, Match)
         self.published = PublishedWorld(self.world)
-        self.frames = FrameMaker(self.published, hash_ticks=1, frame_header=frame_header)
+        self.frames = FrameMaker(self.published, Sight(self.published, self.world, Everyone()), 1, frame_header)
         self.parser = FrameParser(masked=False, max_payload_bytes=limits.SERVER_MESSAGE_BYTES)
         self.replica = Replica(Schema.from_wire(unpack_from_server(messages.pack(self.world.schema().to_wire()))))
         self.tick = 0
@@ -157,8 +161,8 @@ class Game:
     def send(self) -> None:
         """One frame to the replica, from its own tick to the newest."""
         before = {table.schema.name: set(table.ids.tolist()) for table in self.replica.tables}
-        body = self.frames.body(self.replica.tick if self.replica.tick else NOTHING)
-        payload = self.arrive(body.timed_head + messages.frame_timed(0, 0, 0, 0) + body.rest)
+        body = self.frames.body(viewer_at(self.replica.tick if self.replica.tick else NOTHING))
+        payload = self.arrive(body.timed_head + messages.frame_timed(0, 0, 0, 0, 0) + body.rest)
         assert len(payload) == body.message_bytes
         frame = Frame.from_items(unpack_from_server(payload))
         changes = self.replica.apply(frame)
@@ -237,9 +241,9 @@ def test_a_hash_that_differs_is_seen() -> None:
     ship = world.spawn(Ship, x=5)
     published = PublishedWorld(world)
     published.publish(1)
-    frames = FrameMaker(published, 1, lambda size: b"")
-    body = frames.body(NOTHING)
-    payload = body.untimed_head + messages.frame_untimed(0) + body.rest
+    frames = make_frames(published, world, hash_ticks=1)
+    body = frames.body(viewer_at(NOTHING))
+    payload = body.untimed_head + messages.frame_untimed(0, 0) + body.rest
     replica = Replica(world.schema())
     frame = Frame.from_items(unpack_from_server(payload))
     replica.apply(frame)

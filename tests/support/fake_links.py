@@ -20,8 +20,10 @@ class FakeLink:
 
     Attributes:
         full: writing is refused, as by a peer that reads too slowly.
+        acknowledges: whether the client acknowledges each frame before the next tick, as it must.
         sent: decoded messages that were taken, in order.
         late: decoded messages that were sent although no frame could be.
+        last_bytes: what was taken last, as it travels.
     """
 
     def __init__(self) -> None:
@@ -30,15 +32,21 @@ class FakeLink:
         self._inbox: list[bytes] = []
         self._watcher: Any = None
         self.full = False
+        self.acknowledges = True
         self.closed = False
         self.close_code = 0
         self.close_reason = ""
         self.sent: list[Any] = []
         self.late: list[Any] = []
+        self.last_bytes = b""
         self.path, self.remote, self.request_headers = "/", "fake", ()
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    @property
+    def blocked(self) -> bool:
+        return self.full or self.closed
 
     @property
     def has_news(self) -> bool:
@@ -57,6 +65,7 @@ class FakeLink:
     def write(self, frames: bytes) -> bool:
         if self.full or self.closed:
             return False
+        self.last_bytes = frames
         self.sent += self._decode(frames)
         return True
 
@@ -129,6 +138,9 @@ class HandTickedRoom:
         """Run what is due at the next deadline, or ``late`` seconds after it."""
         self.now = self.loop.schedule.deadline + late
         self.loop.run_ticks(lambda: self.now)
+        for link, player in self.loop._seats.items():
+            if link.acknowledges:  # type: ignore[attr-defined]
+                player.acknowledged_tick = max(player.acknowledged_tick, player._baseline)
 
     def ticks(self, count: int) -> None:
         for _ in range(count):

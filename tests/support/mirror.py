@@ -8,7 +8,11 @@ import numpy as np
 
 from gameprotocol import Frame, Replica, unpack_from_server
 from gameprotocol import _messages as messages
-from gameserver.sync.frames import NOTHING, FrameMaker
+from gameserver.sync.frames import FrameMaker
+from gameserver.sync.pacing import Pace
+from gameserver.sync.sight import Sight
+from gameserver.sync.viewer import NOTHING, Viewer
+from gameserver.sync.views import Everyone
 from gameserver.world.entity import Entity, State
 from gameserver.world.publish import PublishedWorld
 from gameserver.world.world import World
@@ -24,7 +28,7 @@ class Mirror:
     def __init__(self, *types: type[Entity], state: type[State] | None = None, hash_ticks: int = 1 << 30) -> None:
         self.world = World(types, state)
         self.published = PublishedWorld(self.world)
-        self.frames = FrameMaker(self.published, hash_ticks, frame_header=lambda size: b"")
+        self.frames = make_frames(self.published, self.world, hash_ticks)
         self.replica = Replica(self.world.schema())
         self.tick = 0
         self.payload = b""
@@ -39,7 +43,7 @@ class Mirror:
 
     def frame_from(self, baseline: int) -> bytes:
         """The message that leads from ``baseline`` to now."""
-        body = self.frames.body(baseline)
+        body = self.frames.body(viewer_at(baseline))
         return body.timed_head + messages.frame_timed(1, 0, 0, 0, 0) + body.rest
 
     def chunks_from(self, baseline: int) -> list[Any]:
@@ -68,3 +72,15 @@ class Mirror:
         table = self.published.tables[index]
         at = [kind.name for kind in table.kinds].index(name)
         return [int(number) for number in table.integers[at, table.ids]]
+
+
+def make_frames(published: PublishedWorld, world: World, hash_ticks: int) -> FrameMaker:
+    """A maker of frames, without WebSocket headers, for a world that everyone sees."""
+    return FrameMaker(published, Sight(published, world, Everyone()), hash_ticks, lambda size: b"")
+
+
+def viewer_at(baseline: int) -> Viewer:
+    """A viewer that was last written ``baseline``, or `NOTHING`."""
+    viewer = Viewer(1, Pace(20), 0)
+    viewer._baseline = baseline
+    return viewer

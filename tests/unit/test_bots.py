@@ -19,8 +19,9 @@ from gameprotocol import _messages as messages
 from gameserver import Entity, Input, Meta, Room, fixed, uint
 from gameserver.demo.arena import Arena
 from gameserver.rooms.inputs import InputCodec
-from gameserver.sync.frames import NOTHING, FrameMaker
+from gameserver.sync.viewer import NOTHING
 from gameserver.world.publish import PublishedWorld
+from tests.support.mirror import make_frames, viewer_at
 
 
 class Keys(Input):
@@ -69,7 +70,7 @@ class Game:
     def __init__(self, holds_replica: bool = True) -> None:
         self.room = Yard("yard")
         self.published = PublishedWorld(self.room.world)
-        self.frames = FrameMaker(self.published, 1, lambda size: b"")
+        self.frames = make_frames(self.published, self.room.world, hash_ticks=1)
         self.link = FakeLink()
         self.bot = BotConnection(self.link, 0, holds_replica)  # type: ignore[arg-type]
         welcome = Welcome(room="yard", room_id="1", player=1, tick=0, tick_rate=20, schema=self.room.schema().to_wire())
@@ -81,8 +82,8 @@ class Game:
         self.room.world.begin_step(self.tick)
         self.published.publish(self.tick)
         self.frames.begin_tick()
-        body = self.frames.body(baseline)
-        return body.untimed_head + messages.frame_untimed(sequence) + body.rest
+        body = self.frames.body(viewer_at(baseline))
+        return body.untimed_head + messages.frame_untimed(sequence, 0) + body.rest
 
 
 @given(st.integers(0, 1 << 30))

@@ -107,9 +107,9 @@ def test_flags_are_bits() -> None:
     mirror.tick_and_send()
     flags = mirror.world[Many].flag
     flags[::2] = True
-    assert mirror.tick_and_send() <= 100 + 40
+    assert mirror.tick_and_send() <= 100 + 41
     flags[:] = ~flags
-    assert mirror.tick_and_send() <= 100 + 40
+    assert mirror.tick_and_send() <= 100 + 41
 
 
 def test_one_change_among_many_costs_no_bitmap() -> None:

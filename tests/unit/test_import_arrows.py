@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gameserver.__main__": frozenset({"gameserver.cli"}),
     "gameserver.demo": frozenset({"numpy", "gameserver.__init__"}),
     "gameserver.__init__": frozenset(
-        {"msgspec", "gameprotocol", "gameserver.rooms", "gameserver.server", "gameserver.world"}
+        {"msgspec", "gameprotocol", "gameserver.rooms", "gameserver.server", "gameserver.sync", "gameserver.world"}
     ),
     "gameclient": PURE | {"trio", "wsproto", "gameprotocol"},
     "gamebots": PURE | {"trio", "click", "gameprotocol", "gameclient"},

@@ -1,0 +1,163 @@
+"""Sight: which tables everyone sees, and through which lens players see the others."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gameserver.sync.groups import GroupedIds, grouped
+from gameserver.sync.lenses import Lens, audience_pairs, make_lens
+from gameserver.sync.viewer import Viewer
+from gameserver.sync.views import Everyone, View, parts
+from gameserver.world.audience import everyone
+from gameserver.world.entity import Entity
+from gameserver.world.errors import DeclarationError
+from gameserver.world.publish import PublishedTable, PublishedWorld
+from gameserver.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A table of which players see a part.
+
+    Attributes:
+        table: the table.
+        lens: through what it is seen; which one of `Sight`'s, -1 for none: a companion whose main table all see.
+        main: for a companion the slot of its main table, None when all see that.
+    """
+
+    table: PublishedTable
+    lens: int
+    main: int | None = None
+
+
+class Sight:
+    """Works out what players see.
+
+    Args:
+        published: the tables.
+        world: where the entities are.
+        views: what the room declares: one view for all entity types, or one for each.
+    Raises:
+        DeclarationError: a view does not fit the room; the text names the type and the cure.
+
+    Attributes:
+        open: tables that all see whole.
+        shared: tables of which players see a part; those who see the same may share what they are sent.
+        own: companions for the owners of entities: no two players see the same row.
+    """
+
+    def __init__(self, published: PublishedWorld, world: World, views: View | Mapping[Any, View]) -> None:
+        declared = _by_type(world, views)
+        self._made: dict[View, Lens] = {}
+        self._lenses: list[Lens] = []
+        lens_of: dict[View, int] = {}
+        self.open: list[PublishedTable] = []
+        self.shared: list[Slot] = []
+        self.own: list[Slot] = []
+        slot_of: dict[int, int] = {}
+        mains = [table for table in published.tables if table.of is None]
+        tables_of: dict[View, list[PublishedTable]] = {}
+        for table in mains:
+            for part in parts(declared.get(table.table.entity_type, Everyone())):
+                tables_of.setdefault(part, []).append(table)
+        for table in mains:
+            view = declared.get(table.table.entity_type, Everyone())
+            if isinstance(view, Everyone):
+                self.open.append(table)
+                continue
+            if view not in lens_of:
+                lens_of[view] = len(self._lenses)
+                self._lenses.append(make_lens(view, tables_of, world, self._made))
+            slot_of[table.index] = len(self.shared)
+            self.shared.append(Slot(table, lens_of[view]))
+        for table in published.tables:
+            if table.of is not None:
+                slot = Slot(table, -1, slot_of.get(table.of))
+                (self.shared if table.audience.is_group else self.own).append(slot)
+        self._groups = sorted({slot.table.audience.name for slot in self.shared if slot.table.audience != everyone})
+
+    @property
+    def is_same_for_all(self) -> bool:
+        """Whether every player sees everything."""
+        return not self.shared and not self.own
+
+    def begin_tick(self) -> None:
+        """After each publish."""
+        for lens in self._made.values():
+            lens.begin_tick()
+
+    def forget(self, viewer: Viewer) -> None:
+        """A viewer has left; its number may become another's."""
+        for lens in self._made.values():
+            lens.forget(viewer)
+
+    def keys(self, viewers: Sequence[Viewer]) -> list[tuple[Hashable, ...]]:
+        """For each viewer a key: those with equal ones see the same of the shared tables."""
+        parts = [lens.keys(viewers) for lens in self._lenses]
+        parts += [[viewer.groups.get(name) for viewer in viewers] for name in self._groups]
+        if not parts:
+            return [()] * len(viewers)
+        return list(zip(*parts, strict=True))
+
+    def seen(self, keys: Sequence[tuple[Hashable, ...]]) -> list[GroupedIds]:
+        """What is seen of each shared table, now.
+
+        Args:
+            keys: of groups, as `keys` gives them; at least one.
+        """
+        seen: list[GroupedIds] = []
+        for slot in self.shared:
+            table = slot.table
+            if slot.lens >= 0:
+                pairs = self._lenses[slot.lens].pairs(table, [key[slot.lens] for key in keys])
+            else:
+                at = len(self._lenses) + self._groups.index(table.audience.name)
+                numbers: list[Any] = [key[at] for key in keys]
+                pairs = audience_pairs(table, numbers, None if slot.main is None else seen[slot.main])
+            seen.append(grouped(*pairs, table.ids, len(keys)))
+        return seen
+
+    def own_seen(
+        self, viewers: Sequence[Viewer], seen: Sequence[GroupedIds], group_of: Sequence[int]
+    ) -> list[GroupedIds]:
+        """What each viewer sees of its own companions, now.
+
+        Args:
+            seen: what groups see of the shared tables. group_of: for each viewer its group.
+        """
+        own: list[GroupedIds] = []
+        groups = np.array(group_of, np.int64)
+        for slot in self.own:
+            found = grouped(
+                *audience_pairs(slot.table, [viewer.number for viewer in viewers], None),
+                slot.table.ids,
+                len(viewers),
+            )
+            if slot.main is not None and len(found.ids):
+                found = found.chosen(seen[slot.main].holds(groups[found.group_numbers()], found.ids))
+            own.append(found)
+        return own
+
+
+def _by_type(world: World, views: View | Mapping[Any, View]) -> dict[type[Entity], View]:
+    types = [table.entity_type for table in world.tables]
+    if isinstance(views, View):
+        return {entity_type: views for entity_type in types if not entity_type._single}
+    if not isinstance(views, Mapping):
+        raise DeclarationError(f"view = {views!r}: give a view, such as Nearby(300), or a view for each entity type")
+    for entity_type, view in views.items():
+        if entity_type not in types:
+            known = ", ".join(known.__name__ for known in types)
+            raise DeclarationError(f"view names {entity_type!r}, which is not among the room's entities ({known})")
+        if entity_type._single and not isinstance(view, Everyone):
+            raise DeclarationError(
+                f"view names {entity_type.__name__}, the room's state: everyone sees it; for some players alone give "
+                f"its fields an audience, to=group(...)"
+            )
+        if not isinstance(view, View):
+            raise DeclarationError(f"the view of {entity_type.__name__} is {view!r}: give one, such as Nearby(300)")
+    return dict(views)
