@@ -8,6 +8,7 @@ one for each baseline in use.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -24,49 +25,71 @@ from gameserver.world.publish import PublishedTable, PublishedWorld
 
 #: From a baseline so many ticks ago on, a full frame may be smaller than a delta: both are made, and the smaller sent.
 CHEAPER_TICKS: Final = 8
+#: Headers of messages below this length are kept.
+_COMMON_BYTES: Final = 1 << 14
 
 
 class FrameBody:
     """The parts of a frame that players of one group share.
 
     Attributes:
-        timed_head, untimed_head: WebSocket frame header and begin of the message, for a header with and without timing.
+        timed_head: WebSocket frame header and begin of the message, for a header with timing.
         rest: what comes behind the player's own part.
         message_bytes: length of the message with timing, without the WebSocket header.
         holding, own_holding: what a player holds to whom it was written.
         has_hash: whether it carries the desync hash.
     """
 
-    __slots__ = ("has_hash", "holding", "message_bytes", "own_holding", "rest", "timed_head", "untimed_head")
+    __slots__ = ("_headers", "_prefix", "has_hash", "holding", "message_bytes", "own_holding", "rest", "timed_head")
 
     def __init__(
         self,
+        headers: Headers,
         prefix: bytes,
         hash_: int | None,
         chunks: bytes,
-        frame_header: Callable[[int], bytes],
         holding: Holding | None = None,
-        own_holding: Holding | None = None,
     ) -> None:
-        self.rest = messages.frame_hash(hash_) + chunks
-        shared = len(prefix) + len(self.rest)
-        self.message_bytes = shared + messages.TIMED_BYTES
-        self.timed_head = frame_header(self.message_bytes) + prefix
-        self.untimed_head = frame_header(shared + messages.UNTIMED_BYTES) + prefix
+        self.rest = rest = messages.frame_hash(hash_) + chunks
+        self.message_bytes = message_bytes = len(prefix) + messages.TIMED_BYTES + len(rest)
+        self.timed_head = headers[message_bytes] + prefix
         self.has_hash = hash_ is not None
         self.holding = holding
-        self.own_holding = own_holding
+        self.own_holding: Holding | None = None
+        self._headers = headers
+        self._prefix = prefix
+
+    @property
+    def untimed_head(self) -> bytes:
+        """The same as ``timed_head`` for a header without timing."""
+        return self._headers[self.message_bytes - messages.TIMED_BYTES + messages.UNTIMED_BYTES] + self._prefix
 
 
+class Headers(dict[int, bytes]):
+    """WebSocket frame headers by the length of the message, each made once."""
+
+    def __init__(self, frame_header: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._frame_header = frame_header
+
+    def __missing__(self, message_bytes: int) -> bytes:
+        header = self._frame_header(message_bytes)
+        if message_bytes < _COMMON_BYTES:
+            self[message_bytes] = header
+        return header
+
+
+@dataclass(slots=True)
 class _Chunks:
-    """Chunks of some tables one behind the other, and the sum of the hashes of what they lead to."""
+    """Chunks of some tables for each of some groups, and the sums of the hashes of what they lead to.
 
-    __slots__ = ("count", "data", "hash")
+    Attributes:
+        counts: how many chunks. data: one behind the other. hashes: 0 when none is due.
+    """
 
-    def __init__(self, count: int, data: bytes, hash_: int) -> None:
-        self.count = count
-        self.data = data
-        self.hash = hash_
+    counts: list[int]
+    data: list[bytes]
+    hashes: list[int]
 
 
 class FrameMaker:
@@ -88,7 +111,7 @@ class FrameMaker:
         self._published = published
         self._sight = sight
         self._hash_ticks = hash_ticks
-        self._frame_header = frame_header
+        self._headers = Headers(frame_header)
         self.hashed = HashedTick(published)
         self._open_bodies: dict[int, FrameBody] = {}
         self._open_chunks: dict[int, _Chunks] = {}
@@ -132,7 +155,7 @@ class FrameMaker:
         body = self._open_bodies.get(baseline)
         if body is None:
             body = self._make_open_body(self._usable(baseline))
-            if body.message_bytes and self._published.tick - baseline > CHEAPER_TICKS and baseline != NOTHING:
+            if self._published.tick - baseline > CHEAPER_TICKS and baseline != NOTHING:
                 full = self._open_body(NOTHING)
                 body = full if full.message_bytes <= body.message_bytes else body
             self._open_bodies[baseline] = body
@@ -140,8 +163,8 @@ class FrameMaker:
 
     def _make_open_body(self, baseline: int) -> FrameBody:
         chunks = self._open_tables(baseline)
-        hash_ = chunks.hash if self._hash_is_due(baseline) else None
-        return FrameBody(self._prefix(baseline, chunks.count), hash_, chunks.data, self._frame_header)
+        hash_ = chunks.hashes[0] if self._hash_is_due(baseline) else None
+        return FrameBody(self._headers, self._prefix(baseline, chunks.counts[0]), hash_, chunks.data[0])
 
     def _open_tables(self, baseline: int) -> _Chunks:
         made = self._open_chunks.get(baseline)
@@ -153,28 +176,39 @@ class FrameMaker:
                 chunks = [delta_chunk(table, baseline, previous_tick) for table in tables]
             filled = [chunk for chunk in chunks if chunk is not None]
             hash_ = self.hashed.of_tables(tables) if self._hash_is_due(baseline) else 0
-            made = self._open_chunks[baseline] = _Chunks(len(filled), b"".join(filled), hash_)
+            made = self._open_chunks[baseline] = _Chunks([len(filled)], [b"".join(filled)], [hash_])
         return made
 
     # -- where players see parts
 
-    def _from_baseline(
-        self, baseline: int, viewers: Sequence[Viewer], keys: Sequence[tuple[Hashable, ...]]
-    ) -> list[FrameBody]:
+    def _from_baseline(self, baseline: int, viewers: Sequence[Viewer], keys: Sequence[Hashable]) -> list[FrameBody]:
         """Bodies for viewers of one baseline."""
-        groups: dict[tuple[Holding | None, tuple[Hashable, ...]], int] = {}
-        group_of = [
-            groups.setdefault((viewer._holding if baseline else None, key), len(groups))
-            for viewer, key in zip(viewers, keys, strict=True)
-        ]
-        seen = self._sight.seen([key for _, key in groups])
-        shared = self._chunks(self._sight.shared, [holding for holding, _ in groups], seen, baseline)
+        key_numbers: dict[Hashable, int] = {}
+        groups: dict[tuple[Holding | None, int], int] = {}
+        group_of = []
+        for viewer, key in zip(viewers, keys, strict=True):
+            number = key_numbers.setdefault(key, len(key_numbers))
+            group_of.append(groups.setdefault((viewer._holding if baseline else None, number), len(groups)))
+        seen = self._sight.seen(list(key_numbers))
+        # From here on those who may see the same hold the same, whatever they held before.
+        holdings = [Holding(seen, number) for number in range(len(key_numbers))]
+        key_of = [number for _, number in groups]
+        now = [table.select(np.array(key_of)) for table in seen] if len(groups) > len(holdings) else seen
+        shared = self._chunks(self._sight.shared, [holding for holding, _ in groups], now, baseline)
         if self._sight.own:
-            bodies = self._own_bodies(baseline, viewers, group_of, shared, seen)
+            own_seen = self._sight.own_seen(viewers, now, group_of)
+            held = [viewer._own_holding if baseline else None for viewer in viewers]
+            own = self._chunks(self._sight.own, held, own_seen, baseline)
+            both = _Chunks(
+                [shared.counts[group] + count for group, count in zip(group_of, own.counts, strict=True)],
+                [shared.data[group] + data for group, data in zip(group_of, own.data, strict=True)],
+                [shared.hashes[group] + hash_ for group, hash_ in zip(group_of, own.hashes, strict=True)],
+            )
+            bodies = self._joined(baseline, both, [holdings[key_of[group]] for group in group_of])
+            for at, body in enumerate(bodies):
+                body.own_holding = Holding(own_seen, at)
         else:
-            made = [
-                self._joined(baseline, (chunks,), Holding(seen, group), None) for group, chunks in enumerate(shared)
-            ]
+            made = self._joined(baseline, shared, [holdings[number] for number in key_of])
             bodies = [made[group] for group in group_of]
         if baseline != NOTHING and self._published.tick - baseline > CHEAPER_TICKS:
             full = self._from_baseline(NOTHING, viewers, keys)
@@ -184,57 +218,42 @@ class FrameMaker:
             ]
         return bodies
 
-    def _own_bodies(
-        self,
-        baseline: int,
-        viewers: Sequence[Viewer],
-        group_of: list[int],
-        shared: list[_Chunks],
-        seen: list[GroupedIds],
-    ) -> list[FrameBody]:
-        """Bodies that hold what their viewers alone may see, besides what their groups share."""
-        own_seen = self._sight.own_seen(viewers, seen, group_of)
-        held = [viewer._own_holding if baseline else None for viewer in viewers]
-        own = self._chunks(self._sight.own, held, own_seen, baseline)
-        holdings = [Holding(seen, group) for group in range(len(shared))]
-        return [
-            self._joined(baseline, (shared[group], chunks), holdings[group], Holding(own_seen, at))
-            for at, (group, chunks) in enumerate(zip(group_of, own, strict=True))
-        ]
-
     def _chunks(
         self, slots: Sequence[Slot], holdings: list[Holding | None], seen: list[GroupedIds], baseline: int
-    ) -> list[_Chunks]:
+    ) -> _Chunks:
         """For each group its chunks of some tables."""
+        groups = len(holdings)
         by_table = [
             self._packer(slot.table).chunks(Moves(held_by(holdings, at), now), baseline)
             for at, (slot, now) in enumerate(zip(slots, seen, strict=True))
         ]
-        hashes = [0] * len(holdings)
+        hashes = [0] * groups
         if self._hash_is_due(baseline):
-            sums = np.zeros(len(holdings), np.uint64)
+            sums = np.zeros(groups, np.uint64)
             for slot, now in zip(slots, seen, strict=True):
                 sums += now.sums(self.hashed.of_ids(slot.table, now.ids))
             hashes = (sums & np.uint64(0xFFFFFFFF)).tolist()
         if len(by_table) == 1:
-            return [_Chunks(1 if data else 0, data, hash_) for data, hash_ in zip(by_table[0], hashes, strict=True)]
-        return [
-            _Chunks(len(parts) - parts.count(b""), b"".join(parts), hash_)
-            for parts, hash_ in zip(zip(*by_table, strict=True), hashes, strict=True)
-        ]
+            return _Chunks([1 if data else 0 for data in by_table[0]], by_table[0], hashes)
+        parts = list(zip(*by_table, strict=True)) if by_table else [()] * groups
+        return _Chunks([len(part) - part.count(b"") for part in parts], [b"".join(part) for part in parts], hashes)
 
-    def _joined(
-        self, baseline: int, parts: tuple[_Chunks, ...], holding: Holding, own_holding: Holding | None
-    ) -> FrameBody:
-        """A body of what everyone sees and of further parts."""
+    def _joined(self, baseline: int, chunks: _Chunks, holdings: list[Holding]) -> list[FrameBody]:
+        """Bodies of what everyone sees and of further chunks."""
         open_ = self._open_tables(baseline)
-        count, data, hash_ = open_.count, open_.data, open_.hash
-        for part in parts:
-            count += part.count
-            data += part.data
-            hash_ += part.hash
-        due = hash_ & 0xFFFFFFFF if self._hash_is_due(baseline) else None
-        return FrameBody(self._prefix(baseline, count), due, data, self._frame_header, holding, own_holding)
+        open_count, open_data, open_hash = open_.counts[0], open_.data[0], open_.hashes[0]
+        due, headers = self._hash_is_due(baseline), self._headers
+        prefixes = {count: self._prefix(baseline, open_count + count) for count in set(chunks.counts)}
+        return [
+            FrameBody(
+                headers,
+                prefixes[count],
+                (open_hash + hash_) & 0xFFFFFFFF if due else None,
+                open_data + data,
+                holding,
+            )
+            for count, data, hash_, holding in zip(chunks.counts, chunks.data, chunks.hashes, holdings, strict=True)
+        ]
 
     def _packer(self, table: PublishedTable) -> TablePacker:
         packer = self._packers.get(table.index)

@@ -47,6 +47,14 @@ class GroupedIds:
         """How many ids each group has."""
         return np.diff(self.offsets)
 
+    def select(self, groups: IntColumn) -> GroupedIds:
+        """Those of some groups, in the order asked for."""
+        starts = self.offsets[groups]
+        lengths = self.offsets[groups + 1] - starts
+        offsets = np.concatenate((np.zeros(1, np.int64), lengths.cumsum()))
+        at = np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
+        return GroupedIds(self.ids[at], offsets)
+
     def pairs(self) -> IntColumn:
         """(group, id) of all, each in one integer, ascending."""
         return np.repeat(np.arange(len(self.offsets) - 1) << _ID_BITS, self.counts) | self.ids
@@ -134,13 +142,9 @@ def held_by(holdings: list[Holding | None], table: int) -> GroupedIds:
     first = holdings[0].tables if holdings and holdings[0] is not None else None
     if first is not None and all(holding is not None and holding.tables is first for holding in holdings):
         # As a rule all were sent a frame in the same tick: one array has it all.
-        source = first[table]
-        chosen = np.fromiter((holding.group for holding in holdings), np.int64, len(holdings))  # type: ignore[union-attr]
-        starts = source.offsets[chosen]
-        lengths = source.offsets[chosen + 1] - starts
-        offsets = np.concatenate((np.zeros(1, np.int64), lengths.cumsum()))
-        at = np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
-        return GroupedIds(source.ids[at], offsets)
+        return first[table].select(
+            np.fromiter((holding.group for holding in holdings), np.int64, len(holdings))  # type: ignore[union-attr]
+        )
     parts = [
         holding.tables[table].of(holding.group) if holding is not None else np.empty(0, np.int64)
         for holding in holdings

@@ -9,6 +9,7 @@ bitmap over the rows held unless nearly every row has changed.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Final
 
@@ -20,10 +21,15 @@ from gameprotocol import _columns as columns
 from gameprotocol import _fields as kinds
 from gameserver.sync.chunks import changed_blocks
 from gameserver.sync.groups import GroupedIds, Moves
+from gameserver.sync.scatter import Segment, scatter
 from gameserver.world.publish import PublishedTable
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _NIL: Final = b"\xc0"
+_ARRAY_OF_1: Final = 0x91
+_ARRAY_OF_2: Final = 0x92
+_BIN: Final = 0xC4  # of up to 255 bytes
+_LAST_SMALL_INT: Final = 127
 _ESCAPE: Final = -128
 
 
@@ -78,16 +84,16 @@ class TablePacker:
         packed: dict[int, bytes] = {}
         if not len(moves.left.ids):
             return packed
-        offsets, held = moves.left.offsets, moves.then.counts
-        for group in np.flatnonzero(np.diff(offsets)).tolist():
-            start, end = int(offsets[group]), int(offsets[group + 1])
-            bitmap_bytes = (int(held[group]) + 7) // 8
-            gaps = columns.pack_ids(moves.left.ids[start:end])
-            if len(gaps) == 1 and len(gaps[0]) <= bitmap_bytes:
-                packed[group] = _encode(gaps)
+        offsets = moves.left.offsets.tolist()
+        held, places, gaps = moves.then.counts.tolist(), moves.left_places.tolist(), _Gaps(moves.left)
+        for group in np.flatnonzero(moves.left.counts).tolist():
+            start, end = offsets[group], offsets[group + 1]
+            bitmap_bytes = (held[group] + 7) // 8
+            if end - start <= bitmap_bytes and len(as_gaps := gaps.of(start, end)) == 1:
+                packed[group] = _encode(as_gaps)
                 continue
             bits = 0
-            for place in moves.left_places[start:end].tolist():
+            for place in places[start:end]:
                 bits |= 1 << place
             packed[group] = _encode(bits.to_bytes(bitmap_bytes, "little"))
         return packed
@@ -96,37 +102,32 @@ class TablePacker:
         packed: dict[int, bytes] = {}
         if not len(entered.ids):
             return packed
-        table, ids = self._table, entered.ids
-        values: list[list[Any]] = []
-        raw: list[tuple[bytes, int] | None] = []  # bytes and width; None for objects and bits
-        for i, kind in enumerate(table.kinds):
-            if kind.is_object:
-                store = table.objects[i]
-                values.append([store[id] for id in ids.tolist()])
-                raw.append(None)
-                continue
-            values.append(table.integers[i][ids].tolist())
-            absolute = self._absolute(i)
-            raw.append(None if isinstance(kind, kinds.Bool) else (absolute[ids].tobytes(), absolute.itemsize))
-        offsets = entered.offsets.tolist()
+        made = [self._whole_column(i, entered.ids) for i in range(len(self._table.kinds))]
+        singles = list(zip(*(single for single, _ in made), strict=True))
+        cuts = [cut for _, cut in made]
+        offsets, gaps = entered.offsets.tolist(), _Gaps(entered)
         for group in np.flatnonzero(entered.counts).tolist():
             start, end = offsets[group], offsets[group + 1]
-            packed[group] = _encode([columns.pack_ids(ids[start:end]), *self._columns(values, raw, start, end)])
+            if end - start == 1:  # as a rule; an integer that all rows have is smaller than a column of one
+                packed[group] = _encode([gaps.of(start, end), *singles[start]])
+            else:
+                packed[group] = _encode([gaps.of(start, end), *[cut(start, end) for cut in cuts]])
         return packed
 
-    def _columns(self, values: list[list[Any]], raw: list[tuple[bytes, int] | None], start: int, end: int) -> list[Any]:
-        packed: list[Any] = []
-        for kind, column, bytes_ in zip(self._table.kinds, values, raw, strict=True):
-            if kind.is_object:
-                packed.append(column[start:end])
-            elif end - start == 1:
-                packed.append(column[start])
-            elif bytes_ is None:
-                packed.append(columns.pack_column(kind, np.array(column[start:end], np.int64)))
-            else:
-                data, width = bytes_
-                packed.append(data[start * width : end * width])
-        return packed
+    def _whole_column(self, i: int, ids: NDArray[np.int64]) -> tuple[list[Any], Callable[[int, int], Any]]:
+        """For each row the column of one field that would hold it alone; and what makes that of several rows."""
+        kind = self._table.kinds[i]
+        if kind.is_object:
+            store = self._table.objects[i]
+            objects = [store[id] for id in ids.tolist()]
+            return [[item] for item in objects], lambda start, end: objects[start:end]
+        values = self._table.integers[i][ids]
+        if isinstance(kind, kinds.Bool):
+            bits = values != 0
+            return values.tolist(), lambda start, end: columns.pack_bitmap(bits[start:end])
+        absolute = self._absolute(i)
+        raw, width = absolute[ids].tobytes(), absolute.itemsize
+        return values.tolist(), lambda start, end: raw[start * width : end * width]
 
     # -- rows that stay
 
@@ -140,21 +141,61 @@ class TablePacker:
             else:
                 changed = mask[self._table.ranks()[kept.ids]]
                 if changed.any():
-                    made.append(self._block(kept.chosen(changed), _bitmaps(changed, kept), fields, exact))
+                    made.append(self._sparse_block(kept, changed, fields, exact))
         return made
 
+    def _sparse_block(
+        self, kept: GroupedIds, changed: NDArray[np.bool_], fields: list[int], exact: bool
+    ) -> list[bytes]:
+        """For each group one block of those rows that changed; empty for a group without."""
+        rows = kept.chosen(changed)
+        blocks = [b""] * (len(kept.offsets) - 1)
+        having = np.flatnonzero(rows.counts)
+        if len(having) < len(blocks):  # as a rule most groups have none
+            of_those = np.repeat(rows.counts > 0, kept.counts)
+            kept, changed, rows = kept.select(having), changed[of_those], rows.select(having)
+        made = self._block(rows, _bitmaps(changed, kept), fields, exact)
+        for group, block in zip(having.tolist(), made, strict=True):
+            blocks[group] = block
+        return blocks
+
     def _block(self, rows: GroupedIds, names: list[bytes] | None, fields: list[int], exact: bool) -> list[bytes]:
+        """For each group one block; empty for a group without rows."""
         head = _array(1 + 2 * len(fields))
+        if names is None and (segments := self._segments(rows, fields, exact)) is not None:
+            return scatter(head + _NIL, segments, rows.counts > 0)
         offsets = rows.offsets.tolist()
         parts = [self._field(i, rows, offsets, exact) for i in fields]
         if names is None:
-            head += _NIL
-            if len(parts) == 3:  # position and heading: what moves
-                return [head + a + b + c if a else b"" for a, b, c in zip(*parts, strict=True)]
-            return [head + b"".join(fields_) if fields_[0] else b"" for fields_ in zip(*parts, strict=True)]
+            names = [_NIL] * len(parts[0])
         return [
-            head + name + b"".join(fields_) if fields_[0] else b"" for name, *fields_ in zip(names, *parts, strict=True)
+            head + name + b"".join(columns_) if columns_[0] else b""
+            for name, *columns_ in zip(names, *parts, strict=True)
         ]
+
+    def _segments(self, rows: GroupedIds, fields: list[int], exact: bool) -> list[Segment] | None:
+        """The columns of all groups as segments to scatter; None when one has no fixed width, or is too long."""
+        counts = rows.counts
+        segments: list[Segment] = []
+        for i in fields:
+            kind = self._table.kinds[i]
+            if kind.is_object or isinstance(kind, kinds.Bool) or i > _LAST_SMALL_INT:
+                return None
+            if exact and (packed := self._difference(i)) is not None:
+                small, has_escapes = packed[0][rows.ids], packed[1]
+                if not has_escapes:
+                    segments.append(Segment((i, _ARRAY_OF_1, _BIN), counts, small.view(np.uint8)))
+                    continue
+                large = rows.chosen(small == _ESCAPE)
+                shape = np.where(large.counts > 0, _ARRAY_OF_2, _ARRAY_OF_1).astype(np.uint8)
+                segments.append(Segment((i, shape, _BIN), counts, small.view(np.uint8)))
+                rest = self._absolute(i)[large.ids]
+                segments.append(Segment((_BIN,), large.counts * rest.itemsize, rest.view(np.uint8), optional=True))
+            else:
+                values = self._absolute(i)[rows.ids]
+                segments.append(Segment((i, _BIN), counts * values.itemsize, values.view(np.uint8)))
+        longest = max(int(segment.lengths.max(initial=0)) for segment in segments)
+        return segments if longest < 256 else None
 
     def _field(self, i: int, rows: GroupedIds, offsets: list[int], exact: bool) -> list[bytes]:
         """For each group the field's index and its packed column; empty for a group without rows."""
@@ -217,6 +258,25 @@ class TablePacker:
             return None
         difference[large] = _ESCAPE
         return difference.astype(np.int8), escapes > 0
+
+
+class _Gaps:
+    """Ids of all groups as gaps (`columns.pack_ids` for a thousand lists at once)."""
+
+    def __init__(self, rows: GroupedIds) -> None:
+        gaps = np.diff(rows.ids, prepend=0)
+        firsts = rows.offsets[:-1][rows.counts > 0]
+        gaps[firsts] = rows.ids[firsts]
+        large = gaps >= columns.GAP_ESCAPE
+        self._small = np.where(large, columns.GAP_ESCAPE, gaps).astype(np.uint8).tobytes()
+        self._large = gaps[large].astype("<u4").tobytes()
+        self._large_before = [0, *large.cumsum().tolist()]
+
+    def of(self, start: int, end: int) -> list[bytes]:
+        """Those of the rows from ``start`` to ``end``, which are a group's."""
+        first, behind = self._large_before[start], self._large_before[end]
+        small = self._small[start:end]
+        return [small] if first == behind else [small, self._large[4 * first : 4 * behind]]
 
 
 def _bitmaps(chosen: NDArray[np.bool_], rows: GroupedIds) -> list[bytes]:

@@ -95,28 +95,28 @@ class Sight:
         for lens in self._made.values():
             lens.forget(viewer)
 
-    def keys(self, viewers: Sequence[Viewer]) -> list[tuple[Hashable, ...]]:
+    def keys(self, viewers: Sequence[Viewer]) -> Sequence[Hashable]:
         """For each viewer a key: those with equal ones see the same of the shared tables."""
         parts = [lens.keys(viewers) for lens in self._lenses]
         parts += [[viewer.groups.get(name) for viewer in viewers] for name in self._groups]
-        if not parts:
-            return [()] * len(viewers)
-        return list(zip(*parts, strict=True))
+        if len(parts) == 1:
+            return parts[0]
+        return list(zip(*parts, strict=True)) if parts else [()] * len(viewers)
 
-    def seen(self, keys: Sequence[tuple[Hashable, ...]]) -> list[GroupedIds]:
+    def seen(self, keys: Sequence[Any]) -> list[GroupedIds]:
         """What is seen of each shared table, now.
 
         Args:
             keys: of groups, as `keys` gives them; at least one.
         """
         seen: list[GroupedIds] = []
+        parts = [keys] if len(self._lenses) + len(self._groups) == 1 else list(zip(*keys, strict=True))
         for slot in self.shared:
             table = slot.table
             if slot.lens >= 0:
-                pairs = self._lenses[slot.lens].pairs(table, [key[slot.lens] for key in keys])
+                pairs = self._lenses[slot.lens].pairs(table, parts[slot.lens])
             else:
-                at = len(self._lenses) + self._groups.index(table.audience.name)
-                numbers: list[Any] = [key[at] for key in keys]
+                numbers: Any = parts[len(self._lenses) + self._groups.index(table.audience.name)]
                 pairs = audience_pairs(table, numbers, None if slot.main is None else seen[slot.main])
             seen.append(grouped(*pairs, table.ids, len(keys)))
         return seen
