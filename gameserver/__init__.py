@@ -24,6 +24,7 @@ from gameserver.server import LocalAddress as LocalAddress
 from gameserver.server import Server as Server
 from gameserver.server import serve as serve
 from gameserver.server import serve_in_thread as serve_in_thread
+from gameserver.sync.rates import MaxRate as MaxRate
 from gameserver.sync.views import Everyone as Everyone
 from gameserver.sync.views import Nearby as Nearby
 from gameserver.sync.views import View as View

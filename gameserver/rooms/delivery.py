@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gameprotocol import _messages as messages
 from gameprotocol import limits
@@ -12,7 +16,8 @@ from gameserver.net import Link
 from gameserver.rooms.player import Player
 from gameserver.rooms.room import Room
 from gameserver.sync.frames import FrameBody, FrameMaker
-from gameserver.sync.pacing import SAMPLE_TICKS
+from gameserver.sync.groups import HashedFrame
+from gameserver.sync.pacing import MOST_TICKS, SAMPLE_TICKS, SLOW
 from gameserver.sync.sight import Sight
 from gameserver.world.publish import PublishedWorld
 
@@ -32,6 +37,7 @@ class Delivery:
     def __init__(self, room: Room, published: PublishedWorld, sight: Sight) -> None:
         self._room = room
         self._published = published
+        self._sight = sight
         self._frames = FrameMaker(published, sight, max(1, round(HASH_SECONDS * room.rate)), frame_header)
 
     def send(self, seats: Mapping[Link, Player], received: float, deadline: float, now: float) -> None:
@@ -59,11 +65,16 @@ class Delivery:
         links, players = [], []
         for link, player in seats.items():
             lag = tick - player.acknowledged_tick
-            if link.blocked or (lag > player._limit and not self._admits(player, tick)):
+            if (
+                link.blocked
+                or (player._cap is not None and not player._cap.admits(tick))
+                or (lag > player._limit and not self._admits(player, tick))
+            ):
                 self._skip(link, player, tick)
                 continue
             if not (tick + player.number) % SAMPLE_TICKS and player.acknowledged_tick > player._joined_tick:
-                player._limit, player._window = player._pace.sample(tick, lag), player._pace.window
+                player._pace.sample(tick, lag)
+                self._note_pace(player)
             links.append(link)
             players.append(player)
         return links, players
@@ -72,8 +83,14 @@ class Delivery:
         """Whether a player may be sent a frame whose acknowledgement lags or whose link is slow."""
         pace = player._pace
         admitted = pace.admits(tick, player.acknowledged_tick, player._baseline)
-        player._limit, player._window = pace.limit, pace.window
+        self._note_pace(player)
         return admitted
+
+    def _note_pace(self, player: Player) -> None:
+        pace, cap = player._pace, player._cap
+        # With a cap on frames the acknowledged tick lags up to one spacing more, though nothing is late.
+        more = 0 if cap is None or pace.limit == SLOW else math.ceil(cap.spacing) - 1
+        player._limit, player._window = pace.limit + more, min(pace.window + more, MOST_TICKS)
 
     def _skip(self, link: Link, player: Player, tick: int) -> None:
         player.frames_skipped += 1
@@ -117,6 +134,11 @@ class Delivery:
                 player._baseline = tick
                 if body.holding is not None:
                     player._holding, player._own_holding = body.holding, body.own_holding
+                if player._cap is not None:
+                    player._cap.spend(tick, len(data))
+                    player._choice = body.choice
+                if body.has_hash:
+                    player._hashed = HashedFrame(tick, body.holding, body.own_holding, body.choice)
                 frames_sent += 1
                 bytes_sent += len(data)
             else:
@@ -130,6 +152,16 @@ class Delivery:
         merged = tick - (player._baseline or player._held_tick or tick - 1) - 1
         player.coalesced_ticks += merged
         self._room.stats.coalesced_ticks += merged
+
+    def differing(self, player: Player, tick: int, digests: Sequence[NDArray[np.uint32]]) -> dict[str, list[int]]:
+        """In which rows a player's client may differ from what it was sent, by the name of the entity type.
+
+        Args:
+            tick: of the frame whose hash the client missed. digests: of what it held then, by table.
+        """
+        tables = self._published.tables
+        found = self._frames.records.differing(self._sight, player, tick, digests)
+        return {tables[index].name: ids.tolist() for index, ids in found.items()}
 
     def _margin_ms(self, meant_for: int, received: float, deadline: float) -> int:
         """How long before the tick it was meant for an input was read; no more is known than that."""

@@ -46,9 +46,9 @@ class RoomLoop:
         self._codec = input_codec(type(room))
         self._published = PublishedWorld(room.world)
         self._resyncs = Resyncs(room.rate)
-        self._reception = Reception(room, self._codec, self._resyncs)
         self._sight = Sight(self._published, room.world, room.view)
         self._delivery = Delivery(room, self._published, self._sight)
+        self._reception = Reception(room, self._codec, self._resyncs, self._delivery.differing)
         self._schema_wire = room.schema().to_wire()
         self._seats: dict[Link, Player] = {}
         self._joining: list[tuple[Link, Hello]] = []
@@ -168,7 +168,8 @@ class RoomLoop:
             if link.closed:
                 continue
             room = self.room
-            player = Player(self._take_number(), hello.name, hello.options, link, room.tick, room.rate)
+            player = Player(self._take_number(), hello.name, hello.options, link, room)
+            player.max_rate = type(room).max_rate
             self._seats[link] = player
             self.room._players[player.number] = player
             self.room.stats.joins += 1

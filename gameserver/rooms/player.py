@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from gameprotocol import CloseCode, encode_message
 from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import InputQueue
-from gameserver.sync.pacing import Pace
+from gameserver.rooms.stats import LinkStats
+from gameserver.sync.pacing import SLOW, Pace
+from gameserver.sync.rates import Cap, MaxRate
 from gameserver.sync.viewer import Viewer, Watched
 from gameserver.world.entity import Entity
 
 if TYPE_CHECKING:
     from gameserver.net.link import Link
+    from gameserver.rooms.room import Room
 
 
 class Player(Viewer):
@@ -22,6 +25,7 @@ class Player(Viewer):
         number: 1 to 65535, this player's name on the wire; entities it owns carry it.
         name: what the player called itself, at most 64 bytes; not checked for being unique.
         options: what the client's hello said besides.
+        room: where it sits.
         data: yours to keep something in, None at first.
         groups: the groups it belongs to, such as ``{"team": 2}``: it sees fields declared ``to=group("team")`` of
             entities whose column ``team`` is 2. Write to it at any time.
@@ -42,12 +46,12 @@ class Player(Viewer):
         "inputs",
         "name",
         "options",
+        "room",
     )
 
-    def __init__(
-        self, number: int, name: str, options: dict[str, Any], link: Link, tick: int, tick_rate: float
-    ) -> None:
-        super().__init__(number, Pace(tick_rate), tick)
+    def __init__(self, number: int, name: str, options: dict[str, Any], link: Link, room: Room) -> None:
+        super().__init__(number, Pace(room.rate), room.tick)
+        self.room = room
         self.name = name
         self.options = options
         self.data: Any = None
@@ -59,6 +63,36 @@ class Player(Viewer):
         self._resync_tick = 0  # no full frame on request before it
         self._client_time: int | None = None  # of what came since the last frame, and
         self._meant_for = 0  # the tick it was meant for, 0 for the next one
+
+    # -- what it is sent
+
+    @property
+    def max_rate(self) -> MaxRate | None:
+        """How many frames and bytes a second it is sent at most; the room's own at first. Set it at any time."""
+        return self._cap.rate if self._cap is not None else None
+
+    @max_rate.setter
+    def max_rate(self, rate: MaxRate | None) -> None:
+        if rate is not None and not isinstance(rate, MaxRate):
+            raise TypeError(f"max_rate = {rate!r}: give MaxRate(frames=..., bytes=...), or None")
+        had_budget = self._cap is not None and self._cap.allowance is not None
+        self._cap = Cap(rate, self.room.rate) if rate is not None else None
+        if had_budget or (rate is not None and rate.bytes is not None):
+            self._forget_baseline()  # what it holds is told in another way from now on
+
+    @property
+    def link_stats(self) -> LinkStats:
+        """How fresh the state is that its client holds, now."""
+        pace, seconds = self._pace, self.room.dt
+        return LinkStats(
+            frames_skipped=self.frames_skipped,
+            coalesced_ticks=self.coalesced_ticks,
+            window_ticks=pace.window,
+            rtt=None if pace.round_trip is None else pace.round_trip * seconds,
+            unacknowledged_ticks=max(0, self._baseline - self.acknowledged_tick),
+            state_age=(self.room.tick - self.acknowledged_tick) * seconds,
+            is_slow=pace.limit == SLOW,
+        )
 
     # -- what it sees
 

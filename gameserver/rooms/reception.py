@@ -14,6 +14,9 @@ from gameserver.rooms.player import Player
 from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import Room
 
+#: How many ids of one table a log line holds.
+_ROWS_SHOWN = 16
+
 _log = logging.getLogger("gameserver.rooms")
 
 
@@ -24,12 +27,17 @@ class Reception:
         room: whose players they are.
         codec: reads the room's inputs; None when it takes none.
         resyncs: who is to be sent a full frame.
+        differing: tells in which rows a client may differ, from its digests.
     """
 
-    def __init__(self, room: Room, codec: InputCodec | None, resyncs: Resyncs) -> None:
+    def __init__(
+        self, room: Room, codec: InputCodec | None, resyncs: Resyncs, differing: Callable[..., dict[str, list[int]]]
+    ) -> None:
         self._room = room
         self._codec = codec
         self._resyncs = resyncs
+        self._differing = differing
+        self._tables = len(room.world.wire_tables())
 
     def receive(self, ready: list[tuple[Link, Player]]) -> int:
         """Read each link once; one that breaks the protocol is closed, and nothing else happens.
@@ -108,10 +116,32 @@ class Reception:
 
     def _take_resync(self, player: Player, items: list[Any]) -> None:
         tick, expected, found = messages.read_numbers(items, 3)
-        self._room.stats.resyncs += 1
-        if self._resyncs.ask(player, self._room.tick):
-            why = f"at tick {tick} it has hash {found}, not {expected}" if expected or found else "a delta did not fit"
-            _log.warning("! %s/%s: %r asks for a full frame: %s", self._room.name, self._room.id, player, why)
+        digests = messages.read_digests(items, self._tables)
+        room = self._room
+        room.stats.resyncs += 1
+        differs = bool(expected or found)
+        room.stats.desyncs += differs
+        if not self._resyncs.ask(player, room.tick):
+            return
+        if not differs:
+            _log.warning("! %s/%s: %r asks for a full frame: a delta did not fit", room.name, room.id, player)
+            return
+        rows = self._differing(player, tick, digests) if digests else {}
+        _log.warning(
+            "! %s/%s: %r is out of step at tick %d (hash %08x, not %08x) and gets a full frame; it differs in %s",
+            *(room.name, room.id, player, tick, found, expected, _describe(rows)),
+        )
+
+
+def _describe(rows: dict[str, list[int]]) -> str:
+    """Which rows differ, for a log: a few of each table."""
+    if not rows:
+        return "rows that it did not tell"
+    parts = []
+    for name, ids in rows.items():
+        shown = ", ".join(map(str, ids[:_ROWS_SHOWN])) + (" ..." if len(ids) > _ROWS_SHOWN else "")
+        parts.append(f"{name}: {f'one or more of {len(ids)} rows, {shown}' if ids else 'rows that it should not have'}")
+    return "; ".join(parts)
 
 
 def _no_inputs(payload: bytes) -> Any:

@@ -37,6 +37,7 @@ class Resyncs:
         for player, due in [*self._due.items()]:
             if due <= tick:
                 player._forget_baseline()
+                player._pace.restart()  # it dropped deltas, and so has acknowledged none
                 del self._due[player]
 
     def forget(self, player: Player) -> None:

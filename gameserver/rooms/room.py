@@ -11,6 +11,7 @@ from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
+from gameserver.sync.rates import MaxRate
 from gameserver.sync.sight import Sight
 from gameserver.sync.views import Everyone, View
 from gameserver.world.entity import Entity, State
@@ -36,6 +37,7 @@ class Room:
             ``"neutral"`` an input of defaults, ``"skip"`` nothing.
         view: what players see of entities: one view for all types, or a dict with a view for each type; see
             `gameserver.sync.views`. Whatever is not named is seen by everyone.
+        max_rate: how many frames and bytes a second each player is sent at most; None for a frame in every tick.
         max_players: seats, or None for no limit; when all are taken, joiners get another room of the type.
         pause_when_empty: whether ticks stop while nobody is in the room.
         seed: of ``random``; None draws one, which is logged.
@@ -58,6 +60,7 @@ class Room:
     view: ClassVar[View | Mapping[type[Entity], View]] = Everyone()
     inputs_per_tick: ClassVar[int] = 1
     missing_input: ClassVar[MissingInput] = "repeat"
+    max_rate: ClassVar[MaxRate | None] = None
     max_players: ClassVar[int | None] = None
     pause_when_empty: ClassVar[bool] = True
     seed: ClassVar[int | None] = None
@@ -175,6 +178,10 @@ def check_room_class(room_class: Any) -> None:
             raise DeclarationError(f"{name}.{attribute} = {value!r}: give a whole number from 1")
     if room_class.seed is not None and type(room_class.seed) is not int:
         raise DeclarationError(f"{name}.seed = {room_class.seed!r}: give a whole number, or None")
+    if room_class.max_rate is not None and not isinstance(room_class.max_rate, MaxRate):
+        raise DeclarationError(
+            f"{name}.max_rate = {room_class.max_rate!r}: give MaxRate(frames=..., bytes=...), or None"
+        )
     input_codec(room_class)
     world = World(room_class.entities, state)
     Sight(PublishedWorld(world), world, room_class.view)

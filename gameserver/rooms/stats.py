@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +35,28 @@ class Times:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LinkStats:
+    """How one player's link keeps up.
+
+    Attributes:
+        frames_skipped: ticks at which it was sent nothing. coalesced_ticks: of them those merged into a later frame.
+        window_ticks: how far its acknowledgements may lag before frames are held back.
+        rtt: from writing a frame to reading its acknowledgement, smoothed, in seconds; None before the first.
+        unacknowledged_ticks: how much newer than what it has acknowledged the last frame was that it was written.
+        state_age: how old the newest state is that its client is known to hold, in seconds.
+        is_slow: whether it cannot take a frame in every tick, so that frames are spaced by what it delivers.
+    """
+
+    frames_skipped: int
+    coalesced_ticks: int
+    window_ticks: int
+    rtt: float | None
+    unacknowledged_ticks: int
+    state_age: float
+    is_slow: bool
+
+
 class RoomStats:
     """Counters of one room since it was made; plain numbers, to be read at any time.
 
@@ -44,7 +67,7 @@ class RoomStats:
         frames, frame_bytes: states sent, with their WebSocket headers. frames_skipped: ticks at which a link could
         take none, or was not to. coalesced_ticks: of them those that were merged into a later frame.
         messages: from players. joins, leaves: of players.
-        resyncs: full frames that clients asked for because their replica's hash differed.
+        resyncs: full frames that clients asked for. desyncs: of them those for which a client's hash differed.
         lateness: from a tick's deadline to its begin. step_time: of a step, with handing out its inputs.
         tick_time: of a whole tick, with the steps that were caught up in it.
     """
@@ -65,6 +88,7 @@ class RoomStats:
         self.joins = 0
         self.leaves = 0
         self.resyncs = 0
+        self.desyncs = 0
         self.lateness = Times()
         self.step_time = Times()
         self.tick_time = Times()

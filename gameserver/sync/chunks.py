@@ -24,7 +24,7 @@ def full_chunk(table: PublishedTable) -> bytes | None:
     """All rows whole, for a receiver that holds nothing; None when there are none."""
     if not len(table.ids):
         return None
-    return _encode([table.index, None, None, _whole(table, table.ids)])
+    return _encode([table.index, None, None, pack_whole(table, table.ids)])
 
 
 def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> bytes | None:
@@ -39,7 +39,7 @@ def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> byt
     if table.spawn_tick > baseline:
         new = table.spawned_tick[held] > baseline
         if new.any():
-            whole = _whole(table, held[new])
+            whole = pack_whole(table, held[new])
             held = held[~new]
     blocks = _blocks(table, held, baseline, exact=baseline == previous_tick) if len(held) else []
     if whole is None and not blocks and not len(removed):
@@ -47,7 +47,8 @@ def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> byt
     return _encode([table.index, None, columns.pack_ids(removed) if len(removed) else None, whole, *blocks])
 
 
-def _whole(table: PublishedTable, ids: IntColumn) -> list[Any]:
+def pack_whole(table: PublishedTable, ids: IntColumn) -> list[Any]:
+    """Whole rows; at least one."""
     return [columns.pack_ids(ids), *(_column(table, i, ids) for i in range(len(table.kinds)))]
 
 
@@ -61,7 +62,7 @@ def _column(table: PublishedTable, i: int, ids: IntColumn) -> Any:
 
 def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) -> list[list[Any]]:
     """Changed fields of the rows ``held``; ``exact``: the receiver holds the tick before, so differences may go."""
-    return [_block(table, held, mask, fields, exact) for mask, fields in changed_blocks(table, held, baseline)]
+    return [pack_block(table, held, mask, fields, exact) for mask, fields in changed_blocks(table, held, baseline)]
 
 
 def changed_blocks(table: PublishedTable, held: IntColumn, baseline: int | IntColumn) -> list[tuple[_Mask, list[int]]]:
@@ -103,7 +104,8 @@ def _add_to_group(
     groups.append((mask, [i]))
 
 
-def _block(table: PublishedTable, held: IntColumn, mask: _Mask, fields: list[int], exact: bool) -> list[Any]:
+def pack_block(table: PublishedTable, held: IntColumn, mask: _Mask, fields: list[int], exact: bool) -> list[Any]:
+    """Some fields of those rows of ``held`` for which ``mask`` is true; at least one."""
     count = int(np.count_nonzero(mask))
     if count == len(held):
         ids, named = held, None

@@ -15,9 +15,10 @@ import numpy as np
 
 from gameprotocol import _messages as messages
 from gameprotocol import limits
+from gameserver.sync.budget import BudgetedHolding, choose_and_pack
 from gameserver.sync.chunks import delta_chunk, full_chunk
 from gameserver.sync.groups import GroupedIds, Holding, Moves, held_by
-from gameserver.sync.hashes import HashedTick
+from gameserver.sync.hashes import HashedTick, HashRecords
 from gameserver.sync.packing import TablePacker
 from gameserver.sync.sight import Sight, Slot
 from gameserver.sync.viewer import NOTHING, Viewer
@@ -25,6 +26,10 @@ from gameserver.world.publish import PublishedTable, PublishedWorld
 
 #: From a baseline so many ticks ago on, a full frame may be smaller than a delta: both are made, and the smaller sent.
 CHEAPER_TICKS: Final = 8
+#: What a frame costs besides its chunks: WebSocket header, message header and hash.
+_FRAME_BYTES: Final = 45
+#: Stands for the baselines of viewers who are sent a choice of their own.
+_OWN_CHOICE: Final = -1
 #: Headers of messages below this length are kept.
 _COMMON_BYTES: Final = 1 << 14
 
@@ -36,11 +41,21 @@ class FrameBody:
         timed_head: WebSocket frame header and begin of the message, for a header with timing.
         rest: what comes behind the player's own part.
         message_bytes: length of the message with timing, without the WebSocket header.
-        holding, own_holding: what a player holds to whom it was written.
+        holding, own_holding, choice: what a player holds to whom it was written.
         has_hash: whether it carries the desync hash.
     """
 
-    __slots__ = ("_headers", "_prefix", "has_hash", "holding", "message_bytes", "own_holding", "rest", "timed_head")
+    __slots__ = (
+        "_headers",
+        "_prefix",
+        "choice",
+        "has_hash",
+        "holding",
+        "message_bytes",
+        "own_holding",
+        "rest",
+        "timed_head",
+    )
 
     def __init__(
         self,
@@ -49,6 +64,7 @@ class FrameBody:
         hash_: int | None,
         chunks: bytes,
         holding: Holding | None = None,
+        choice: BudgetedHolding | None = None,
     ) -> None:
         self.rest = rest = messages.frame_hash(hash_) + chunks
         self.message_bytes = message_bytes = len(prefix) + messages.TIMED_BYTES + len(rest)
@@ -56,6 +72,7 @@ class FrameBody:
         self.has_hash = hash_ is not None
         self.holding = holding
         self.own_holding: Holding | None = None
+        self.choice = choice
         self._headers = headers
         self._prefix = prefix
 
@@ -63,6 +80,10 @@ class FrameBody:
     def untimed_head(self) -> bytes:
         """The same as ``timed_head`` for a header without timing."""
         return self._headers[self.message_bytes - messages.TIMED_BYTES + messages.UNTIMED_BYTES] + self._prefix
+
+
+def _has_budget(viewer: Viewer) -> bool:
+    return viewer._cap is not None and viewer._cap.allowance is not None
 
 
 class Headers(dict[int, bytes]):
@@ -102,7 +123,7 @@ class FrameMaker:
         frame_header: makes the WebSocket header for a message of so many bytes.
 
     Attributes:
-        hashed: what desync hashes were made of; for reports of clients that differ.
+        records: what desync hashes were made of; for reports of clients that differ.
     """
 
     def __init__(
@@ -112,7 +133,8 @@ class FrameMaker:
         self._sight = sight
         self._hash_ticks = hash_ticks
         self._headers = Headers(frame_header)
-        self.hashed = HashedTick(published)
+        self.records = HashRecords()
+        self._hashed = HashedTick(published)
         self._open_bodies: dict[int, FrameBody] = {}
         self._open_chunks: dict[int, _Chunks] = {}
         self._packers: dict[int, TablePacker] = {}
@@ -122,17 +144,19 @@ class FrameMaker:
         self._open_bodies.clear()
         self._open_chunks.clear()
         self._packers.clear()
-        self.hashed = HashedTick(self._published)
+        self.records.add(self._hashed, self._published.tick)
+        self._hashed = HashedTick(self._published)
         self._sight.begin_tick()
 
     def bodies(self, viewers: Sequence[Viewer]) -> list[FrameBody]:
         """For each viewer the shared part of the frame that leads from what it holds to the last published tick."""
-        if self._sight.is_same_for_all:
+        if self._sight.is_same_for_all and not any(map(_has_budget, viewers)):
             return [self._open_body(viewer._baseline) for viewer in viewers]
         keys = self._sight.keys(viewers)
         by_baseline: dict[int, list[int]] = {}
         for at, viewer in enumerate(viewers):
-            by_baseline.setdefault(self._usable(viewer._baseline), []).append(at)
+            baseline = _OWN_CHOICE if _has_budget(viewer) else self._usable(viewer._baseline)
+            by_baseline.setdefault(baseline, []).append(at)
         if len(by_baseline) == 1:
             return self._from_baseline(next(iter(by_baseline)), viewers, keys)
         bodies: list[FrameBody | None] = [None] * len(viewers)
@@ -175,14 +199,16 @@ class FrameMaker:
             else:
                 chunks = [delta_chunk(table, baseline, previous_tick) for table in tables]
             filled = [chunk for chunk in chunks if chunk is not None]
-            hash_ = self.hashed.of_tables(tables) if self._hash_is_due(baseline) else 0
+            hash_ = self._hashed.of_tables(tables) if self._hash_is_due(baseline) else 0
             made = self._open_chunks[baseline] = _Chunks([len(filled)], [b"".join(filled)], [hash_])
         return made
 
     # -- where players see parts
 
     def _from_baseline(self, baseline: int, viewers: Sequence[Viewer], keys: Sequence[Hashable]) -> list[FrameBody]:
-        """Bodies for viewers of one baseline."""
+        """Bodies for viewers of one baseline, or with `_OWN_CHOICE` for those who have a budget."""
+        if baseline == _OWN_CHOICE:
+            return [self._budgeted(viewer, key) for viewer, key in zip(viewers, keys, strict=True)]
         key_numbers: dict[Hashable, int] = {}
         groups: dict[tuple[Holding | None, int], int] = {}
         group_of = []
@@ -218,6 +244,17 @@ class FrameMaker:
             ]
         return bodies
 
+    def _budgeted(self, viewer: Viewer, key: Hashable) -> FrameBody:
+        """A body of the rows that one viewer's budget has room for."""
+        baseline = self._usable(viewer._baseline)
+        cap, held = viewer._cap, viewer._choice if baseline else None
+        assert cap is not None
+        assert cap.allowance is not None
+        room = int(cap.allowance) - _FRAME_BYTES
+        chunks, choice = choose_and_pack(self._sight.sighted(viewer, key), held, self._published.tick, room)
+        hash_ = choice.hash() if self._hash_is_due(baseline) else None
+        return FrameBody(self._headers, self._prefix(baseline, len(chunks)), hash_, b"".join(chunks), choice=choice)
+
     def _chunks(
         self, slots: Sequence[Slot], holdings: list[Holding | None], seen: list[GroupedIds], baseline: int
     ) -> _Chunks:
@@ -231,7 +268,7 @@ class FrameMaker:
         if self._hash_is_due(baseline):
             sums = np.zeros(groups, np.uint64)
             for slot, now in zip(slots, seen, strict=True):
-                sums += now.sums(self.hashed.of_ids(slot.table, now.ids))
+                sums += now.sums(self._hashed.of_ids(slot.table, now.ids))
             hashes = (sums & np.uint64(0xFFFFFFFF)).tolist()
         if len(by_table) == 1:
             return _Chunks([1 if data else 0 for data in by_table[0]], by_table[0], hashes)

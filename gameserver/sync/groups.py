@@ -6,10 +6,13 @@ costs little more than one for a single group.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gameserver.sync.budget import BudgetedHolding
 
 IntColumn = NDArray[np.int64]
 
@@ -100,6 +103,25 @@ class Holding:
     def __init__(self, tables: list[GroupedIds], group: int) -> None:
         self.tables = tables
         self.group = group
+
+
+class HashedFrame:
+    """What a player held after the last frame that brought it a hash.
+
+    Attributes:
+        tick: the frame's.
+        holding, own_holding, choice: as in `Viewer`.
+    """
+
+    __slots__ = ("choice", "holding", "own_holding", "tick")
+
+    def __init__(
+        self, tick: int, holding: Holding | None, own_holding: Holding | None, choice: BudgetedHolding | None
+    ) -> None:
+        self.tick = tick
+        self.holding = holding
+        self.own_holding = own_holding
+        self.choice = choice
 
 
 class Moves:

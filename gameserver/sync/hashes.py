@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gameprotocol import limits
 from gameprotocol._hashing import bucket_sums
 from gameserver.world.publish import PublishedTable, PublishedWorld
+
+if TYPE_CHECKING:
+    from gameserver.sync.sight import Sight
+    from gameserver.sync.viewer import Viewer
+
+IntColumn: TypeAlias = NDArray[np.int64]
+#: Ids, ascending, and the hashes of those rows.
+Rows: TypeAlias = tuple[IntColumn, NDArray[np.uint32]]
 
 
 class HashedTick:
@@ -19,44 +30,76 @@ class HashedTick:
 
     Attributes:
         tick: whose they are.
+        rows: by the table's index; what was asked for.
     """
 
     def __init__(self, published: PublishedWorld) -> None:
         self.tick = published.tick
-        self._rows: dict[int, tuple[NDArray[np.int64], NDArray[np.uint32]]] = {}
-
-    @property
-    def is_used(self) -> bool:
-        """Whether any hash was made."""
-        return bool(self._rows)
+        self.rows: dict[int, Rows] = {}
 
     def of_tables(self, tables: Iterable[PublishedTable]) -> int:
         """Hash of all rows of some tables."""
         return sum(int(self._of(table)[1].sum(dtype=np.uint64)) for table in tables) & 0xFFFFFFFF
 
-    def of_ids(self, table: PublishedTable, ids: NDArray[np.int64]) -> NDArray[np.uint64]:
+    def of_ids(self, table: PublishedTable, ids: IntColumn) -> NDArray[np.uint64]:
         """Hashes of some rows that are there."""
         return self._of(table)[1][table.ranks()[ids]].astype(np.uint64)
 
-    def differing(self, index: int, seen: NDArray[np.int64] | None, digest: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Ids of rows in which a client may differ.
+    def _of(self, table: PublishedTable) -> Rows:
+        rows = self.rows.get(table.index)
+        if rows is None:
+            rows = self.rows[table.index] = (table.ids, table.row_hashes())
+        return rows
+
+
+class HashRecords:
+    """The hashes of the last ticks, to tell in which rows a client differs."""
+
+    def __init__(self) -> None:
+        self._ticks: deque[HashedTick] = deque()
+
+    def add(self, hashed: HashedTick, tick: int) -> None:
+        """Keep a tick's hashes, if there are any; ``tick`` is the present one."""
+        if hashed.rows:
+            self._ticks.append(hashed)
+        while self._ticks and self._ticks[0].tick + limits.HISTORY_TICKS < tick:
+            self._ticks.popleft()
+
+    def differing(
+        self, sight: Sight, viewer: Viewer, tick: int, digests: Sequence[NDArray[np.uint32]]
+    ) -> dict[int, IntColumn]:
+        """Where a client may differ from what it was sent.
 
         Args:
-            index: of the table in the schema. seen: the rows that the client should hold, None for all.
-            digest: the client's `bucket_sums` of this table in this tick.
+            viewer: whose client it is. tick: of the frame whose hash it missed.
+            digests: for each table of the schema the client's `bucket_sums` of the rows that it held then.
+        Returns:
+            By the table's index the rows of the buckets whose sums differ; none for a tick that is not known any more.
         """
-        if index not in self._rows:
-            return np.empty(0, np.int64)
-        ids, hashes = self._rows[index]
-        if seen is not None:
-            chosen = np.isin(ids, seen)
-            ids, hashes = ids[chosen], hashes[chosen]
-        differs = bucket_sums(ids, hashes, len(digest)) != digest
-        found: NDArray[np.int64] = ids[differs[ids & (len(digest) - 1)]]
+        held = self._held(sight, viewer, tick)
+        found = {}
+        for index, digest in enumerate(digests):
+            ids, hashes = held.get(index, (np.empty(0, np.int64), np.empty(0, np.uint32)))
+            differs = bucket_sums(ids, hashes, len(digest)) != digest
+            if differs.any() and held:
+                found[index] = ids[differs[ids & (len(digest) - 1)]]
         return found
 
-    def _of(self, table: PublishedTable) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        rows = self._rows.get(table.index)
-        if rows is None:
-            rows = self._rows[table.index] = (table.ids, table.row_hashes())
-        return rows
+    def _held(self, sight: Sight, viewer: Viewer, tick: int) -> dict[int, Rows]:
+        """What a viewer was to hold after the frame of a tick."""
+        sent = viewer._hashed
+        if sent is None or sent.tick != tick:
+            return {}
+        if sent.choice is not None:
+            return {index: (rows.ids, rows.hashes) for index, rows in sent.choice.tables.items()}
+        hashed = next((hashed for hashed in self._ticks if hashed.tick == tick), None)
+        if hashed is None:
+            return {}
+        held = {table.index: hashed.rows[table.index] for table in sight.open}
+        for slots, holding in ((sight.shared, sent.holding), (sight.own, sent.own_holding)):
+            for at, slot in enumerate(slots):
+                assert holding is not None
+                ids, hashes = hashed.rows[slot.table.index]
+                seen = np.searchsorted(ids, holding.tables[at].of(holding.group))
+                held[slot.table.index] = (ids[seen], hashes[seen])
+        return held

@@ -16,7 +16,7 @@ from gameserver.sync.groups import GroupedIds
 from gameserver.sync.viewer import Viewer
 from gameserver.sync.views import AnyOf, Mask, Nearby, View, Visible
 from gameserver.world.errors import DeclarationError, FieldValueError
-from gameserver.world.grid import CellIndex, Neighbourhood, StickyCells, cell_of
+from gameserver.world.grid import CellIndex, Neighbourhood, StickyCells, cell_of, centre_of
 from gameserver.world.publish import PublishedTable
 from gameserver.world.table import Table
 from gameserver.world.world import World
@@ -98,6 +98,24 @@ class NearbyLens:
             self._indexes[table.table] = index
         centres, groups = _flattened(keys)
         return index.around(centres, groups, self._near)
+
+    def nearness(self, table: PublishedTable, key: Hashable, ids: IntColumn) -> NDArray[np.float64] | None:
+        """For rows of a table how near they are to what a key watches: 1 at it, a half at a quarter of the radius.
+
+        None for a table that this lens does not know, and when nothing is watched.
+        """
+        centres, _ = _flattened([key])
+        if table.table not in self._cells or not len(centres):
+            return None
+        axes = len(self._view.axes)
+        rows = np.empty(len(table.ids), np.int64)
+        rows[table.ranks()[table.table.ids]] = np.arange(len(rows))
+        at = rows[table.ranks()[ids]]
+        position = np.array([getattr(table.table, axis)[at] for axis in self._view.axes])
+        watched = np.array([centre_of(int(cell), self._view.cell_width, axes) for cell in centres])
+        squares = ((position[None] - watched[:, :, None]) ** 2).sum(axis=1).min(axis=0)
+        near: NDArray[np.float64] = 1.0 / (1.0 + squares / (self._view.radius / 4) ** 2)
+        return near
 
     def forget(self, viewer: Viewer) -> None:
         if viewer.number < len(self._last):

@@ -115,6 +115,11 @@ class Pace:
         self.limit = SLOW if self._on_the_way is not None else self.window
         return self.limit
 
+    def restart(self) -> None:
+        """The client is about to start anew from a full frame: whatever was on its way, it did not wait for it."""
+        self._on_the_way = None
+        self.limit = self.window
+
     def admits(self, tick: int, acknowledged: int, written: int) -> bool:
         """Whether a frame may go although the lag is above `limit`; what the caller then writes counts as on its way.
 

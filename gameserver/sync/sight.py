@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gameserver.sync.groups import GroupedIds, grouped
-from gameserver.sync.lenses import Lens, audience_pairs, make_lens
+from gameserver.sync.budget import Sighted
+from gameserver.sync.groups import GroupedIds, IntColumn, grouped
+from gameserver.sync.lenses import Lens, NearbyLens, audience_pairs, make_lens
 from gameserver.sync.viewer import Viewer
 from gameserver.sync.views import Everyone, View, parts
 from gameserver.world.audience import everyone
@@ -141,6 +143,40 @@ class Sight:
                 found = found.chosen(seen[slot.main].holds(groups[found.group_numbers()], found.ids))
             own.append(found)
         return own
+
+    def sighted(self, viewer: Viewer, key: Hashable) -> list[Sighted]:
+        """All that one viewer sees, now, table by table; for one that is sent a choice of it."""
+        seen = self.seen([key])
+        own = self.own_seen([viewer], seen, [0])
+        tables = [(table, table.ids) for table in self.open]
+        tables += [(slot.table, ids.of(0)) for slot, ids in zip((*self.shared, *self.own), (*seen, *own), strict=True)]
+        return [
+            Sighted(table, ids, self._always(viewer, table, ids), self._nearness(table, key, ids))
+            for table, ids in tables
+        ]
+
+    def _always(self, viewer: Viewer, table: PublishedTable, ids: IntColumn) -> NDArray[np.bool_]:
+        """Which rows are the viewer's own, are watched by it, or are the room's state."""
+        live = table.table
+        if live.entity_type._single:
+            return np.ones(len(ids), np.bool_)
+        by_rank = np.zeros(len(table.ids), np.bool_)
+        by_rank[table.ranks()[live.ids]] = live.owner == viewer.number
+        for watched in viewer._watched or ():
+            entity = watched.entity
+            if entity is not None and entity._table is live and entity._row >= 0:
+                by_rank[table.ranks()[entity.id]] = True
+        always: NDArray[np.bool_] = by_rank[table.ranks()[ids]]
+        return always
+
+    def _nearness(self, table: PublishedTable, key: Hashable, ids: IntColumn) -> NDArray[np.float64] | None:
+        for at, lens in enumerate(self._lenses):
+            if isinstance(lens, NearbyLens):
+                part = key if len(self._lenses) + len(self._groups) == 1 else key[at]  # type: ignore[index]
+                near = lens.nearness(table, part, ids)
+                if near is not None:
+                    return near
+        return None
 
 
 def _by_type(world: World, views: View | Mapping[Any, View]) -> dict[type[Entity], View]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from gameserver.sync.groups import Holding
+    from gameserver.sync.budget import BudgetedHolding
+    from gameserver.sync.groups import HashedFrame, Holding
     from gameserver.sync.pacing import Pace
+    from gameserver.sync.rates import Cap
 
 #: Baseline of a player who holds nothing.
 NOTHING: Final = 0
@@ -40,6 +42,9 @@ class Viewer:
 
     __slots__ = (
         "_baseline",
+        "_cap",
+        "_choice",
+        "_hashed",
         "_held_tick",
         "_holding",
         "_joined_tick",
@@ -59,10 +64,13 @@ class Viewer:
         self.acknowledged_tick = tick
         self._baseline = NOTHING  # the tick that was last written to the link
         self._held_tick = 0  # what it held when it lost its baseline
-        self._holding: Holding | None = None  # which rows it holds of tables with a view, and of its own companions
-        self._own_holding: Holding | None = None
+        self._holding: Holding | None = None  # which rows it holds of tables with a view,
+        self._own_holding: Holding | None = None  # of companions for owners,
+        self._choice: BudgetedHolding | None = None  # or, with a cap on bytes, of all tables
+        self._hashed: HashedFrame | None = None  # what it held when it was last sent a hash
         self._watched: tuple[Watched, ...] | None = None  # what it sees through; None for what it owns
         self._pace = pace
+        self._cap: Cap | None = None  # on frames and bytes
         self._limit = pace.limit  # what `pace` says, kept here for the loop that looks at it for every player
         self._window = pace.window
         self._joined_tick = tick
@@ -70,4 +78,4 @@ class Viewer:
     def _forget_baseline(self) -> None:
         """From now on nothing but a full frame will do."""
         self._baseline = NOTHING
-        self._holding = self._own_holding = None
+        self._holding = self._own_holding = self._choice = None

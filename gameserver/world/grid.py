@@ -76,6 +76,11 @@ def cell_of(position: Sequence[float], cell: float) -> int:
     return sum(int(coordinate) << (_AXIS_BITS * axis) for axis, coordinate in enumerate(at))
 
 
+def centre_of(cell: int, width: float, axes: int) -> list[float]:
+    """The middle of a cell, in the unit of the positions."""
+    return [((cell >> (_AXIS_BITS * axis) & _AXIS_MASK) - _BIAS + 0.5) * width for axis in range(axes)]
+
+
 def _clipped(scaled: NDArray[np.float64]) -> IntColumn:
     return np.floor(np.clip(scaled, -_FARTHEST, _FARTHEST)).astype(np.int64)
 

@@ -32,7 +32,7 @@ class PublishedTable:
     """What players can know of one table at the last published tick.
 
     Attributes:
-        index: of the table in the schema.
+        index: of the table in the schema. name: its name there.
         table: where the rows are.
         audience: to whom the fields travel: `everyone`, or it is a companion table with the fields of an audience.
         of: for a companion the index of its main table, else None.
@@ -50,6 +50,7 @@ class PublishedTable:
     def __init__(self, index: int, wire: WireTable, world: World) -> None:
         table, wire_kinds = wire.table, wire.schema.fields
         self.index = index
+        self.name = wire.schema.name
         self.table = table
         self.audience = wire.audience
         self.of = wire.schema.of

@@ -25,9 +25,9 @@ from gameprotocol._messages import encode_resync as encode_resync
 from gameprotocol._messages import message_kind as message_kind
 from gameprotocol._replica import BaselineError as BaselineError
 from gameprotocol._replica import Replica as Replica
-from gameprotocol._replica import ReplicaTable as ReplicaTable
-from gameprotocol._replica import Row as Row
 from gameprotocol._replica import TableChanges as TableChanges
+from gameprotocol._replica_table import ReplicaTable as ReplicaTable
+from gameprotocol._replica_table import Row as Row
 from gameprotocol._schema import InputField as InputField
 from gameprotocol._schema import InputSchema as InputSchema
 from gameprotocol._schema import Schema as Schema

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gameprotocol._fields import Bool, FieldKind, IntColumn
 
-_GAP_ESCAPE: Final = 255
+GAP_ESCAPE: Final = 255
 _DIFFERENCE_ESCAPE: Final = -128
 _ESCAPE_BYTE: Final = 0x80  # the same as an unsigned byte
 _UNSIGNED: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4")}
@@ -37,10 +37,10 @@ _SIGNED: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<i1"), 2: np.dtype("<i2
 def pack_ids(ids: IntColumn) -> list[bytes]:
     """Pack ascending ids (int64, each at least 1) as gaps; about one byte an id."""
     gaps = np.diff(ids, prepend=0)
-    small = gaps < _GAP_ESCAPE
+    small = gaps < GAP_ESCAPE
     if small.all():
         return [gaps.astype(np.uint8).tobytes()]
-    return [np.where(small, gaps, _GAP_ESCAPE).astype(np.uint8).tobytes(), gaps[~small].astype("<u4").tobytes()]
+    return [np.where(small, gaps, GAP_ESCAPE).astype(np.uint8).tobytes(), gaps[~small].astype("<u4").tobytes()]
 
 
 def pack_bitmap(chosen: NDArray[np.bool_]) -> bytes:
@@ -68,13 +68,13 @@ def unpack_ids(packed: Any, held: IntColumn) -> IntColumn:
     if 0 in gaps_raw:
         raise ValueError("ids must ascend")
     gaps: NDArray[Any] = np.frombuffer(gaps_raw, np.uint8)
-    if rest or _GAP_ESCAPE in gaps_raw:
+    if rest or GAP_ESCAPE in gaps_raw:
         gaps = _with_large_gaps(gaps, rest)
     return gaps.astype(np.int64).cumsum()
 
 
 def _with_large_gaps(small: NDArray[np.uint8], rest: list[bytes]) -> IntColumn:
-    escaped = small == _GAP_ESCAPE
+    escaped = small == GAP_ESCAPE
     count = int(np.count_nonzero(escaped))
     large = np.frombuffer(rest[0], "<u4") if rest else np.empty(0, "<u4")
     if not count or count != len(large) or not large.all():

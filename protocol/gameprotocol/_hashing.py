@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gameprotocol import limits
 from gameprotocol._fields import IntColumn
 
 _FNV_OFFSET: Final = 2166136261
@@ -42,6 +43,14 @@ def row_hashes(table_index: int, ids: IntColumn, columns: Iterable[IntColumn]) -
 def rows_hash(table_index: int, ids: IntColumn, columns: Iterable[IntColumn]) -> int:
     """Hash of some rows of one table, 0 to 2**32 - 1; 0 for no rows. Arguments as of `row_hashes`."""
     return int(row_hashes(table_index, ids, columns).sum(dtype=np.uint64)) & 0xFFFFFFFF
+
+
+def digest_buckets(tables: int) -> int:
+    """How many buckets a table has in the digests of a replica of so many tables: a power of two, 0 for no digests."""
+    if not 0 < tables <= limits.DIGEST_TABLES:
+        return 0
+    most = min(limits.DIGEST_BUCKETS, limits.DIGEST_BYTES // (4 * tables))
+    return 1 << (most.bit_length() - 1)
 
 
 def bucket_sums(ids: IntColumn, hashes: NDArray[np.uint32], buckets: int) -> NDArray[np.uint32]:

@@ -6,11 +6,14 @@ Items behind the ones named here, and keys that are not named here, are skipped:
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from gameprotocol import limits
 from gameprotocol._codec import pack, pack_portable
@@ -21,6 +24,9 @@ from gameprotocol.closing import CloseCode, ProtocolError
 SUBPROTOCOL: Final = "tickwire.1"
 
 U32: Final = 0xFFFFFFFF
+
+#: Lengths that one table's digest may have, in bytes: 1, 2, 4, ... `limits.DIGEST_BUCKETS` numbers of four bytes.
+_DIGEST_SIZES: Final = frozenset(4 << power for power in range(limits.DIGEST_BUCKETS.bit_length()))
 
 
 class Kind(IntEnum):
@@ -156,9 +162,32 @@ def read_numbers(items: list[Any], count: int) -> list[int]:
     return numbers
 
 
-def encode_resync(tick: int, expected_hash: int, found_hash: int) -> bytes:
-    """Ask for a full frame: after ``tick`` the hash of what the client holds was not what the server said."""
-    return pack([Kind.RESYNC, tick, expected_hash, found_hash])
+def encode_resync(tick: int, expected_hash: int, found_hash: int, digests: Sequence[bytes] = ()) -> bytes:
+    """Ask for a full frame: after ``tick`` the hash of what the client holds was not what the server said.
+
+    Args:
+        digests: `Replica.digests` right after the frame of ``tick``; nothing when a delta did not fit.
+    """
+    return pack([Kind.RESYNC, tick, expected_hash, found_hash, *([list(digests)] if digests else [])])
+
+
+def read_digests(items: list[Any], tables: int) -> list[NDArray[np.uint32]] | None:
+    """The digests of a decoded resync: for each table its buckets' sums, as many for each; None when it has none.
+
+    Args:
+        tables: how many tables the schema has.
+    Raises:
+        ProtocolError: code 1007, they have another shape.
+    """
+    digests = items[4] if len(items) > 4 else None
+    if digests is None:
+        return None
+    if not isinstance(digests, list) or len(digests) != tables or any(type(part) is not bytes for part in digests):
+        raise ProtocolError(CloseCode.UNDECODABLE, f"a resync's digests are {tables} bins")
+    sizes = {len(part) for part in digests}
+    if not sizes <= _DIGEST_SIZES or len(sizes) > 1:
+        raise ProtocolError(CloseCode.UNDECODABLE, "a resync's digests have one length, a power of two up to 64 u32")
+    return [np.frombuffer(part, "<u4").astype(np.uint32) for part in digests]
 
 
 def encode_message(name: str, payload: Any) -> bytes:

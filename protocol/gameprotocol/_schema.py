@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from gameprotocol._fields import AnyField
+from gameprotocol._fields import AnyField, Reference
 from gameprotocol.closing import CloseCode, ProtocolError
 
 
@@ -81,12 +81,28 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
             schema = msgspec.convert(wire, cls)
         except (msgspec.ValidationError, RecursionError) as error:
             raise ProtocolError(CloseCode.UNDECODABLE, f"bad schema: {error}") from None
-        if len({table.name for table in schema.tables}) < len(schema.tables):
-            raise ProtocolError(CloseCode.UNDECODABLE, "bad schema: two tables of one name")
-        for table in schema.tables:
-            for field in table.fields:
-                if hasattr(field, "table") and not 0 <= field.table < len(schema.tables):
-                    raise ProtocolError(
-                        CloseCode.UNDECODABLE, f"bad schema: {table.name}.{field.name} refers to no table"
-                    )
+        why = schema._defect()
+        if why:
+            raise ProtocolError(CloseCode.UNDECODABLE, f"bad schema: {why}")
         return schema
+
+    def _defect(self) -> str:
+        """What is wrong besides single values; empty if nothing is."""
+        tables = self.tables
+        if len({table.name for table in tables}) < len(tables):
+            return "two tables of one name"
+        names: list[set[str]] = [set() for _ in tables]  # of fields, by the index of the main table
+        for index, table in enumerate(tables):
+            if table.of is not None and (table.single or not self._is_main(table.of)):
+                return f"{table.name} is a companion of no table, or is single"
+            known = names[index if table.of is None else table.of]
+            for field in table.fields:
+                if field.name in known:
+                    return f"{table.name}.{field.name} is there twice"
+                known.add(field.name)
+                if isinstance(field, Reference) and not self._is_main(field.table):
+                    return f"{table.name}.{field.name} refers to no table"
+        return ""
+
+    def _is_main(self, index: int) -> bool:
+        return 0 <= index < len(self.tables) and self.tables[index].of is None

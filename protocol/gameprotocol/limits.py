@@ -36,8 +36,16 @@ PLAYER_NAME_BYTES: Final = 64
 #: Longest name of a message kind, in bytes of UTF-8.
 MESSAGE_NAME_BYTES: Final = 64
 
+#: Longest digests of a resync: buckets a table, bytes of all buckets together, and tables, beyond which there are none.
+DIGEST_BUCKETS: Final = 64
+DIGEST_BYTES: Final = 3072
+DIGEST_TABLES: Final = 60
+
 #: How many ticks a despawned entity's id stays unused, and the oldest baseline a delta is made from.
 HISTORY_TICKS: Final = 64
+#: How long it stays unused at most, however long a link that was written no frame since then takes, in ticks: with 128
+#: despawns a tick no id would be left after it.
+LONGEST_REST_TICKS: Final = 1 << 14
 #: Inputs that wait for their tick, per player; the oldest is dropped beyond it.
 INPUT_QUEUE_ITEMS: Final = 8
 #: How far in the future an input may ask to be applied, in ticks.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
-from gameserver import Entity, Input, Meta, Player, Room, angle, fixed, local, text, uint
+from gameserver import Entity, Input, Meta, Nearby, Player, Room, angle, fixed, local, text, uint
 
 WORLD = 4000.0
 SPEED = 200.0  # units per second; each ship has between half of it and all of it
@@ -92,6 +92,17 @@ class EchoMin(Full200):
     """One ship: what a frame costs that says almost nothing."""
 
     ships = 1
+
+
+class Aoi1000(Full200):
+    """1000 ships of which each client sees those within 300 units of its own."""
+
+    ships = 1000
+    view: Any = Nearby(300)
+
+    def on_join(self, player: Player) -> None:
+        super().on_join(player)
+        self.world[Ship].at(player.data).owner = player
 
 
 class Publish10000(Full200):

@@ -20,8 +20,8 @@ WARM_UP_SECONDS = 2.0
 #: Most that a point may take besides the measured time, in seconds.
 PATIENCE_SECONDS = 90.0
 
-_ROOMS = {"full-50": "Full50", "full-200": "Full200", "echo-min": "EchoMin"}
-_ENTITIES = {"full-50": 50, "full-200": 200, "echo-min": 1}
+_ROOMS = {"full-50": "Full50", "full-200": "Full200", "echo-min": "EchoMin", "aoi-1000": "Aoi1000"}
+_ENTITIES = {"full-50": 50, "full-200": 200, "echo-min": 1, "aoi-1000": 1000}
 
 
 class UnavailableError(Exception):

@@ -13,7 +13,7 @@ import pytest
 from gameprotocol import Frame, Hello, Replica, Welcome, unpack_from_client, unpack_from_server
 from gameprotocol._columns import unpack_column, unpack_ids
 from gameprotocol._fields import Angle, Bool, FieldKind, Float32, Int, Uint
-from gameprotocol._hashing import rows_hash
+from gameprotocol._hashing import digest_buckets, rows_hash
 
 SPEC = (Path(__file__).resolve().parents[2] / "protocol" / "SPEC.md").read_text()
 _BLOCK = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,7 +87,8 @@ def test_hello_and_welcome_are_what_the_code_writes() -> None:
 
 def test_frames_lead_to_the_states_that_are_shown() -> None:
     welcome = next(message for message, _ in examples() if unpack_from_server(message)[0] == 2)
-    replica = Replica(Welcome.from_items(unpack_from_server(welcome)).read_schema())
+    replica = Replica(Welcome.from_items(unpack_from_server(welcome)).read_schema(), player=12)
+    tables = {table.schema.name: table for table in replica.tables}
     frames = [read_hex(body) for language, label, body in BLOCKS if (language, label) == ("hex", "frame")]
     states = [json.loads(body) for language, label, body in BLOCKS if (language, label) == ("json", "state")]
     assert len(frames) == len(states) == 4
@@ -97,9 +98,34 @@ def test_frames_lead_to_the_states_that_are_shown() -> None:
         assert replica.check(frame)
         assert (replica.tick, replica.hash()) == (state.pop("tick"), state.pop("hash"))
         for table, columns in state.items():
-            assert replica[table].ids.tolist() == columns.pop("ids")
+            assert tables[table].ids.tolist() == columns.pop("ids")
             for name, values in columns.items():
-                assert list(replica[table].column(name)) == values
+                assert list(tables[table].column(name)) == values
+
+
+def test_the_players_own_ship_shows_its_ammunition_while_it_is_known() -> None:
+    welcome = next(message for message, _ in examples() if unpack_from_server(message)[0] == 2)
+    replica = Replica(Welcome.from_items(unpack_from_server(welcome)).read_schema(), player=12)
+    shown_ammo, changed = [], []
+    for payload in (read_hex(body) for language, label, body in BLOCKS if (language, label) == ("hex", "frame")):
+        (ships, *_) = replica.apply(Frame.from_items(unpack_from_server(payload)))
+        shown_ammo.append({ship.id: ship.ammo for ship in replica["Ship"]})
+        changed.append(ships.changed_ids.tolist())
+    assert shown_ammo == [{2: 30, 5: None}, {2: 29, 5: None}, {2: 29, 9: None}, {2: None, 9: None}]
+    assert changed == [[], [2, 5], [2], [2, 9]]
+
+
+def test_buckets_of_digests() -> None:
+    rows = table_rows("| tables | B |")
+    told = {tables: int(buckets) for span, buckets in rows for tables in range(*ends(span))}
+    assert told == {tables: digest_buckets(tables) for tables in range(1, 61)}
+    assert digest_buckets(0) == digest_buckets(61) == 0
+
+
+def ends(span: str) -> tuple[int, int]:
+    """ "1 to 12" as the ends of a range."""
+    first, last = span.split(" to ")
+    return int(first), int(last) + 1
 
 
 def test_id_examples() -> None:

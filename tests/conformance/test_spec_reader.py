@@ -97,10 +97,24 @@ def check_schema(schema: dict[str, Any]) -> None:
         want(isinstance(table.get("fields"), list), "fields")
         for field in table["fields"]:
             check_field(field, len(schema["tables"]))
+    check_companions(schema["tables"])
     given = schema.get("input")
     if given is not None:
         want(isinstance(given.get("name"), str) and isinstance(given.get("fields"), list), "an input")
         want(is_int(given.get("per_tick", 1)) and isinstance(given.get("missing", ""), str), "an input's rules")
+
+
+def check_companions(tables: list[dict[str, Any]]) -> None:
+    """What a companion may be of, names over a table and its companions, and what references point to."""
+    mains = [index for index, table in enumerate(tables) if table.get("of") is None]
+    names: dict[int, list[str]] = {index: [] for index in mains}
+    for index, table in enumerate(tables):
+        main = table.get("of", index) if index not in mains else index
+        want(is_int(main) and main in mains, "a companion of no table")
+        want(index in mains or not table.get("single", False), "a companion that is single")
+        names[main] += [field["name"] for field in table["fields"]]
+        want(all(field["table"] in mains for field in table["fields"] if field["kind"] == "reference"), "a reference")
+    want(all(len(set(found)) == len(found) for found in names.values()), "names")
 
 
 def check_field(field: dict[str, Any], tables: int) -> None:
@@ -282,8 +296,16 @@ class Reader:
             rows[id][at] = value
 
     def changes(self, before: list[set[int]], written: list[set[int]]) -> list[dict[str, Any]]:
+        """What happened to the rows of main tables; what happened to a companion's rows changed them."""
         changes = []
+        mains = [table.get("of") for table in self.schemas]
+        for companion, main in enumerate(mains):
+            if main is not None:
+                news = written[companion] | before[companion] - self.rows[companion].keys()
+                written[main] |= news & self.rows[main].keys()
         for table, ids_before, rows, ids_written in zip(self.schemas, before, self.rows, written, strict=True):
+            if table.get("of") is not None:
+                continue
             parts = (rows.keys() - ids_before, ids_written & ids_before, ids_before - rows.keys())
             if any(parts):
                 names = ("spawned", "changed", "despawned")
@@ -321,8 +343,9 @@ class Reader:
 
 def read_header(items: list[Any]) -> tuple[dict[str, Any], int | None]:
     want(len(items) >= 3 and isinstance(items[1], list) and len(items[1]) >= 3, "a header and a hash")
-    names = ("tick", "back", "sequence", "margin_ms", "client_time", "waited_us")
-    header = {**dict.fromkeys(names), **dict(zip(names, items[1], strict=False))}
+    names = ("tick", "back", "sequence", "margin_ms", "client_time", "waited_us", "window")
+    header = {**dict.fromkeys(names), "window": 0, **dict(zip(names, items[1], strict=False))}
+    want(is_int(header["window"]) and 0 <= header["window"] <= 65535, "window")
     want(all(is_int(header[name]) and 0 <= header[name] <= U32 for name in names[:3]), "numbers")
     want(header["back"] <= 0xFFFF, "back")
     want(header["margin_ms"] is None or is_int(header["margin_ms"]), "margin")
@@ -345,6 +368,17 @@ def row_hash(table: int, id: int, row: list[int]) -> int:
     mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B % (1 << 32)
     mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 % (1 << 32)
     return mixed ^ mixed >> 16
+
+
+def digests(tables: int, rows: list[dict[str, Any]]) -> list[str]:
+    """What a resync says of these rows, in hex."""
+    if not 0 < tables <= 60:
+        return []
+    buckets = max(2**power for power in range(7) if tables * 4 * 2**power <= 3072)
+    sums = [[0] * buckets for _ in range(tables)]
+    for row in rows:
+        sums[row["table"]][row["id"] % buckets] += row_hash(row["table"], row["id"], row["integers"])
+    return [b"".join(struct.pack("<I", number % (1 << 32)) for number in of_table).hex() for of_table in sums]
 
 
 def shown(value: Any) -> Any:
@@ -416,6 +450,14 @@ def test_hashes(vector: Any) -> None:
     found = [row_hash(row["table"], row["id"], row["integers"]) for row in vector["rows"]]
     assert found == [row["hash"] for row in vector["rows"]]
     assert sum(found) % (1 << 32) == vector["sum"]
+
+
+@pytest.mark.parametrize("vector", load("digests"))
+def test_digests(vector: Any) -> None:
+    for case in vector["cases"]:
+        found = digests(case["tables"], case["rows"])
+        assert found == case["digests"], case["note"]
+        assert {len(digest) for digest in found} <= {8 * case["buckets"]}
 
 
 @pytest.mark.parametrize("vector", load("messages"))

@@ -16,7 +16,7 @@ import trio
 from gameprotocol import SUBPROTOCOL, limits
 from gameserver import Entity, Input, Room, fixed
 from gameserver.server import Server, serve
-from tests.support.raw_client import RawClient, frame, upgrade_request
+from tests.support.raw_client import RawClient, frame, until, upgrade_request
 
 VECTORS = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 HELLO = msgpack.packb([1, {}])
@@ -80,6 +80,15 @@ class Client:
         assert isinstance(payload, bytes), payload
         self._read += 1
         return msgpack.unpackb(payload)
+
+    async def pending(self) -> list[Any]:
+        """What has come and was not looked at yet."""
+        messages = []
+        while True:
+            with trio.move_on_after(0.05) as looking:
+                messages.append(await self.next())
+            if looking.cancelled_caught:
+                return messages
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
         """The first message for which ``wanted`` is true."""
@@ -234,6 +243,38 @@ async def test_client_time_comes_back_with_acknowledgements_too() -> None:
         header = (await client.until(lambda message: is_frame(message) and message[1][4] is not None))[1]
         assert header[4] == 4294967295
         assert 0 <= header[5] < 1_000_000
+
+
+async def test_frames_wait_for_acknowledgements_and_then_one_makes_the_client_current() -> None:
+    async with served() as (server, client):
+        await client.open(HELLO)
+        window = 0
+        for _ in range(40):  # until the server knows the round trip
+            tick, _, _, _, _, _, window = (await client.until(is_frame))[1]
+            await client.send(msgpack.packb([6, tick, 0]))
+        assert 1 <= window < 40
+        room = server.room("arena")
+        silent_since = room.tick
+        await until(lambda: room.tick > silent_since + 100)
+        unread = [message for message in await client.pending() if is_frame(message)]
+        newest = unread[-1][1][0] if unread else tick
+        assert len(unread) < 40
+        assert newest < room.tick - 50
+        await client.send(msgpack.packb([6, newest, 0]))
+        asked_at = room.tick
+        current = (await client.until(is_frame))[1]
+        assert current[0] >= asked_at
+        assert current[1] in (0, current[0] - newest)
+
+
+async def test_digests_of_a_resync_are_checked() -> None:
+    async with served() as (_, client):
+        await client.open(HELLO)
+        tick = (await client.until(is_frame))[1][0]
+        await client.send(msgpack.packb([7, tick, 1, 2, [bytes(4 * 64)]]))
+        await client.until(lambda message: is_frame(message) and message[1][1] == 0)
+        await client.send(msgpack.packb([7, tick, 1, 2, [bytes(5)]]))
+        assert await client.code() == 1007
 
 
 async def test_a_resync_is_answered_with_a_full_frame() -> None:

@@ -34,6 +34,7 @@ from tools.vectors.replicas import play_one
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "protocol" / "vectors"
+SUITES = ("replica", "refused", "fields", "hash", "digests", "messages", "hellos", "schemas")
 KINDS = {"hello": 1, "welcome": 2, "frame": 3, "input": 4, "message": 5, "acknowledge": 6, "resync": 7}
 
 
@@ -81,7 +82,7 @@ def test_every_file_is_small_and_says_what_it_is() -> None:
     for path in VECTORS.glob("*.json"):
         vector = json.loads(path.read_text())
         assert vector["description"].endswith("."), path.name
-        assert vector["suite"] in ("replica", "refused", "fields", "hash", "messages", "hellos", "schemas"), path.name
+        assert vector["suite"] in SUITES, path.name
         assert path.stat().st_size < 48 * 1024, path.name
 
 
@@ -166,6 +167,10 @@ def test_client_messages_are_understood_by_a_server() -> None:
             assert codec.decode(payload).header == InputHeader(*items[1]), case["note"]
         elif case["kind"] == "acknowledge":
             assert messages.read_numbers(items, 2) == items[1:3]
+        elif case["kind"] == "resync":
+            assert messages.read_numbers(items, 3) == items[1:4]
+            digests = messages.read_digests(items, 1)
+            assert [digest.astype("<u4").tobytes() for digest in digests or []] == (items[4] if items[4:] else [])
         elif case["kind"] == "hello":
             hello = Hello.from_items(items)
             assert (hello.name, hello.options) == (items[1]["name"], items[1]["options"])

@@ -20,6 +20,14 @@ CHUNK_BYTES = 256
 #: Asked of the kernel for the socket to the server, which would otherwise take 128 KiB and more off the server's hands.
 #: It doubles the figure and then holds about 6 kB.
 RECEIVE_BUFFER_BYTES = 4096
+#: Segments as on a thin line. Loopback's own have up to 64 kB; as long as the next one is larger than the free part of
+#: that buffer, Linux takes the line for dead although bytes go through, and cuts it after TCP_USER_TIMEOUT.
+SEGMENT_BYTES = 536
+
+_SOCKET_OPTIONS = (
+    (socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES),
+    (socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES),
+)
 
 
 class SlowLink:
@@ -65,7 +73,8 @@ class SlowLink:
     async def _serve(self, client: trio.SocketStream) -> None:
         """One client and its own connection to the server, until either of them hangs up."""
         sock = trio.socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # before connect, or it is too late
+        for level, option, value in _SOCKET_OPTIONS:  # before connect, or it is too late
+            sock.setsockopt(level, option, value)
         await sock.connect((self._target.hostname, self._target.port))
         server = trio.SocketStream(sock)
         try:

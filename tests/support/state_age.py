@@ -22,6 +22,7 @@ import trio
 import gameclient
 from gameserver import Entity, Room, State, angle, fixed, uint
 from gameserver.net import Link
+from gameserver.sync.pacing import Pace
 
 #: How often a recording client looks for frames, in seconds.
 LOOK_SECONDS = 0.002
@@ -166,7 +167,9 @@ def unbounded_queue() -> Iterator[None]:
     """In this block servers of this process do what the real one avoids: they queue every tick's frame."""
 
     def queue(link: Link, frame: bytes) -> bool:
-        return link.put(frame)
+        taken = link.put(frame)
+        link.blocked = link.closed  # not for what waits
+        return taken
 
-    with mock.patch.object(Link, "write", queue):
+    with mock.patch.object(Link, "write", queue), mock.patch.object(Pace, "admits", return_value=True):
         yield

@@ -60,6 +60,11 @@ class FakeLink:
         self.written.append(msgpack.unpackb(payload))
         return True
 
+    def taken(self) -> list[Any]:
+        """What was written since this was asked last."""
+        written, self.written = self.written, []
+        return written
+
     def close(self, code: int, reason: str) -> None:
         self.closed, self.close_code = True, code
 
@@ -106,7 +111,7 @@ def test_a_bot_plays_and_measures_from_input_to_applied_frame() -> None:
     assert game.bot.joined
     game.bot.send_input(now=10.0)
     game.bot.send_input(now=10.05)
-    assert [message[1][0] for message in game.link.written] == [1, 2]
+    assert [message[1][0] for message in game.link.taken() if message[0] == Kind.INPUT] == [1, 2]
     game.link.incoming.append(game.frame(1, sequence=1))
     game.bot.receive(now=10.07)
     game.link.incoming.append(game.frame(2, sequence=2))
@@ -136,11 +141,77 @@ def test_a_world_that_differs_is_counted_reported_and_repaired() -> None:
     game.link.incoming.append(game.frame(1))
     game.bot.receive(now=0.0)
     assert replica.desyncs == 1
-    assert game.link.written[-1] == [Kind.RESYNC, 2, game.published.hash(), replica.hash()]
+    (resync,) = [message for message in game.link.taken() if message[0] == Kind.RESYNC]
+    assert resync == [Kind.RESYNC, 2, game.published.hash(), replica.hash(), replica.digests()]
+    game.link.incoming += [game.frame(2), game.frame(3)]
+    game.bot.receive(now=0.0)
+    assert replica.desyncs == 3
+    assert [message[0] for message in game.link.taken()] == [Kind.ACKNOWLEDGE]  # it has asked already
     game.link.incoming.append(game.frame(NOTHING))
     game.bot.receive(now=0.0)
-    assert replica.desyncs == 1
+    assert replica.desyncs == 3
     assert replica.hash() == game.published.hash()
+
+
+def test_a_frame_that_does_not_fit_is_asked_for_once_and_not_acknowledged() -> None:
+    game = Game()
+    game.link.incoming += [game.frame(NOTHING), game.frame(1)]
+    game.bot.receive(now=0.0)
+    game.link.taken()
+    game.frame(2)
+    game.link.incoming += [game.frame(3), game.frame(4)]
+    game.bot.receive(now=0.1)
+    assert game.link.taken() == [[Kind.RESYNC, 2, 0, 0]]
+    assert (game.bot.tick, game.bot.skipped_frames) == (2, 2)
+    game.link.incoming.append(game.frame(NOTHING))
+    game.bot.receive(now=0.2)
+    assert [message[:2] for message in game.link.taken()] == [[Kind.ACKNOWLEDGE, game.tick]]
+
+
+@pytest.mark.parametrize("holds_replica", [True, False])
+def test_ticks_that_were_merged_are_counted(holds_replica: bool) -> None:
+    game = Game(holds_replica)
+    game.link.incoming.append(game.frame(NOTHING))
+    for _ in range(3):
+        game.frame(1)
+    game.link.incoming += [game.frame(1), game.frame(5)]
+    game.bot.receive(now=0.0)
+    assert (game.bot.frames, game.bot.coalesced_ticks, game.bot.skipped_frames) == (3, 3, 0)
+
+
+def test_a_bot_acknowledges_with_its_inputs_or_at_once() -> None:
+    game = Game()
+    told = [game.frame(NOTHING), *(game.frame(tick) for tick in range(1, 12))]
+
+    def next_frame(now: float) -> list[tuple[int, int]]:
+        """Kind and acknowledged tick of what the bot writes when it gets the next frame."""
+        game.link.incoming.append(told.pop(0))
+        game.bot.receive(now)
+        return [(message[0], message[1]) for message in game.link.taken()]
+
+    assert next_frame(0.0) == [(Kind.ACKNOWLEDGE, 1)]
+    for number in range(3):  # an input a tick says it
+        game.bot.send_input(0.01 + 0.05 * number)
+        assert [message[1][2] for message in game.link.taken()] == [1 + number]
+        assert next_frame(0.05 + 0.05 * number) == []
+    assert next_frame(0.20) == [(Kind.ACKNOWLEDGE, 5)]  # no further one has come
+    game.bot.send_input(0.41)  # its inputs are far apart now
+    game.link.taken()
+    assert next_frame(0.42) == [(Kind.ACKNOWLEDGE, 6)]
+
+
+def test_a_bot_that_waits_for_answers_acknowledges_nevertheless() -> None:
+    game = Game()
+    game.link.incoming.append(game.frame(NOTHING))
+    game.bot.receive(now=0.0)
+    for number in range(3):
+        game.bot.send_input(0.01 * number)
+    game.link.taken()
+    game.link.incoming.append(game.frame(1))
+    game.bot.receive(now=0.03)
+    game.bot.send_input(0.04)
+    game.bot.send_input(0.05)
+    assert [message[:2] for message in game.link.taken()] == [[Kind.ACKNOWLEDGE, 2]]
 
 
 def test_a_malformed_frame_costs_the_connection() -> None:
@@ -157,13 +228,13 @@ def test_percentiles() -> None:
 
 
 class Counters:
-    frames, bytes_in, bytes_out = 0, 0, 0
+    frames, bytes_in, bytes_out, coalesced_ticks, skipped_frames = 0, 0, 0, 0, 0
 
 
 def test_a_busy_tool_says_so() -> None:
     def report(cpu_seconds: float) -> dict[str, Any]:
         later = Counters()
-        later.frames, later.bytes_in = 400, 8000
+        later.frames, later.bytes_in, later.coalesced_ticks = 400, 8000, 7
         return make_report(
             url="ws://x", asked=2, connections=[Game().bot, Game().bot], disconnects={"refused": 1},
             before=Counters(), after=later, latencies=[0.05], seconds=10.0, cpu_seconds=cpu_seconds,  # type: ignore[arg-type]
@@ -171,6 +242,8 @@ def test_a_busy_tool_says_so() -> None:
 
     calm, busy = report(2.0), report(9.9)
     assert (calm["frames_per_client_s"], calm["bytes_per_client_s"], calm["connected"]) == (20.0, 400.0, 2)
+    assert (calm["coalesced_ticks"], calm["skipped_frames"]) == (7, 0)
+    assert "7 ticks were merged" in report_text(calm)
     assert calm["warning"] is None
     assert busy["warning"]
     assert "this tool was the limit" in report_text(busy)

@@ -15,7 +15,7 @@ def pack(item: Any) -> bytes:
 
 def frame(tick: int, back: int, *chunks: Any, said: int | None = None, header: list[Any] | None = None) -> bytes:
     """A frame whose header says nothing of inputs unless ``header`` gives its items from the third on."""
-    return pack([3, [tick, back, *([0, None, None, None] if header is None else header)], said, *chunks])
+    return pack([3, [tick, back, *([0, None, None, None, 2] if header is None else header)], said, *chunks])
 
 
 def chunk(table_index: int, *blocks: Any, scope: Any = None, removed: Any = None, whole: Any = None) -> list[Any]:

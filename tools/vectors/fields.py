@@ -1,4 +1,4 @@
-"""Values of integers, and the desync hash."""
+"""Values of integers, the desync hash, and the digests that narrow down where it differs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from gameprotocol import Schema
-from gameprotocol._hashing import rows_hash
-from tools.vectors.building import field, table
+from gameprotocol import Frame, Replica, Schema, unpack_from_server
+from gameprotocol._columns import pack_ids
+from gameprotocol._hashing import digest_buckets, rows_hash
+from tools.vectors.building import chunk, field, frame, table
 from tools.vectors.layout import plain
 from tools.vectors.topics import Json, topic
 
@@ -56,6 +57,32 @@ def hashes() -> Json:
     cases = [{"table": t, "id": id, "integers": row, "hash": row_hash(t, id, row)} for t, id, row in rows]
     total = sum(row_hash(*row) for row in rows) & 0xFFFFFFFF
     return {"description": "The hash of single rows, and their sum.", "suite": "hash", "rows": cases, "sum": total}
+
+
+@topic("digests")
+def digests() -> Json:
+    """What a resync says of the rows held."""
+    rows = [(0, 1, [7]), (0, 8, [8]), (0, 65, [9]), (0, 2097152, [10])]
+    cases = [
+        _digests("one table: 64 buckets; ids 1 and 65 share one", 1, rows),
+        _digests("12 tables: 64 buckets still; two of them hold rows", 12, [*rows, (11, 63, [1]), (11, 64, [2])]),
+        _digests("13 tables: 32 buckets", 13, [*rows, (12, 31, [1]), (12, 32, [2])]),
+        _digests("60 tables: 8 buckets", 60, [*rows, (59, 7, [1]), (59, 16, [2])]),
+        _digests("61 tables: no digests", 61, rows),
+        _digests("no table: no digests", 0, []),
+    ]
+    return {"description": "What a client says of the rows it holds in a resync.", "suite": "digests", "cases": cases}
+
+
+def _digests(note: str, tables: int, rows: list[tuple[int, int, list[int]]]) -> Json:
+    """A case: a world of so many tables, each with one field, and what its replica tells."""
+    schema = Schema.from_wire({"tables": [table(f"T{n}", field("uint", "n", bits=32)) for n in range(tables)]})
+    replica = Replica(schema)
+    chunks = [chunk(t, whole=[pack_ids(np.array([id])), *row]) for t, id, row in rows]
+    replica.apply(Frame.from_items(unpack_from_server(frame(1, 0, *chunks))))
+    held = [{"table": t, "id": id, "integers": row} for t, id, row in rows]
+    told = [digest.hex() for digest in replica.digests()]
+    return {"note": note, "tables": tables, "buckets": digest_buckets(tables), "rows": held, "digests": told}
 
 
 def row_hash(table_index: int, id: int, row: list[int]) -> int:

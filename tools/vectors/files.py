@@ -10,7 +10,7 @@ from tools.vectors.layout import layout
 from tools.vectors.topics import TOPICS
 
 VECTORS: Final = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
-MODULES: Final = ("fields", "columns", "ids", "frames", "refused", "schemas", "messages", "recorded")
+MODULES: Final = ("fields", "columns", "ids", "frames", "views", "refused", "schemas", "messages", "recorded")
 
 
 def write_all(directory: Path = VECTORS) -> None:

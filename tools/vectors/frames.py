@@ -80,10 +80,11 @@ def frames_extras() -> Json:
     steps = [
         (
             "full frame whose header has three items more",
-            frame(1, 0, chunk(0, whole=[[u8(1)], 100]), header=[5, -3, 77, 900, "new", None, [1]]),
+            frame(1, 0, chunk(0, whole=[[u8(1)], 100]), header=[5, -3, 77, 900, 65535, "new", None, [1]]),
         ),
         ("a message of an unknown kind", pack([99, {"what": "ever"}])),
-        ("every number, array and bin wider than needed", wide + rows),
+        ("every number, array and bin wider than needed; the header has six items", wide + rows),
+        ("a header of three items: the others have their defaults", frame(3, 1, header=[9])),
     ]
     things = table("Thing", field("uint", "n", bits=8, later=1)) | {"later": [2]}
     return play("Extra header items, unknown message kinds and keys, and msgpack at any width.", [things], steps)

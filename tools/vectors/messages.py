@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import msgpack
@@ -37,6 +38,11 @@ def client_messages() -> Json:
         ("message", "message", encode_message("chat", {"text": "hi", "to": [1, 2], "raw": b"\xff"})),
         ("message without a payload", "message", encode_message("ready", None)),
         ("resync after a wrong hash", "resync", encode_resync(1000, 305419896, 2271560481)),
+        (
+            "resync with the digests of one table, which holds a row 2 and a row 65",
+            "resync",
+            encode_resync(1000, 305419896, 2271560481, [struct.pack("<64I", 0, 2000000000, 3000000000, *[0] * 61)]),
+        ),
         ("resync without a hash: a delta did not fit", "resync", encode_resync(1000, 0, 0)),
     ]
     return {

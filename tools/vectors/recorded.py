@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from gameprotocol import _messages as messages
-from gameserver.sync.frames import NOTHING, FrameMaker
+from gameserver.sync.frames import FrameMaker
+from gameserver.sync.pacing import Pace
+from gameserver.sync.sight import Sight
+from gameserver.sync.viewer import NOTHING, Viewer
+from gameserver.sync.views import Everyone
 from gameserver.world.entity import Entity, State
 from gameserver.world.fields import angle, binary, boolean, fixed, reference, text, uint, value
 from gameserver.world.publish import PublishedWorld
 from gameserver.world.world import World
 from tools.vectors.replicas import play
 from tools.vectors.topics import Json, topic
+
+_WINDOW: Final = 3
 
 
 class Ship(Entity):
@@ -43,7 +49,8 @@ class Recording:
     def __init__(self) -> None:
         self.world = World((Ship, Bullet), Match)
         self.published = PublishedWorld(self.world)
-        self.maker = FrameMaker(self.published, hash_ticks=5, frame_header=lambda size: b"")
+        sight = Sight(self.published, self.world, Everyone())
+        self.maker = FrameMaker(self.published, sight, hash_ticks=5, frame_header=lambda size: b"")
         self.tick = 0
         self.baseline = NOTHING
         self.steps: list[tuple[str, bytes]] = []
@@ -75,8 +82,13 @@ class Recording:
 
     def send(self, note: str, timed: bool = False) -> None:
         """Write the frame that the link gets now."""
-        body = self.maker.body(self.baseline)
-        own = messages.frame_timed(self.tick, 12, 4000 + self.tick, 350) if timed else messages.frame_untimed(self.tick)
+        viewer = Viewer(1, Pace(20), 0)
+        viewer._baseline = self.baseline
+        body = self.maker.body(viewer)
+        if timed:
+            own = messages.frame_timed(self.tick, 12, 4000 + self.tick, 350, _WINDOW)
+        else:
+            own = messages.frame_untimed(self.tick, _WINDOW)
         self.steps.append((note, (body.timed_head if timed else body.untimed_head) + own + body.rest))
         self.baseline = self.tick
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from gameprotocol import BaselineError, Frame, ProtocolError, Replica, Schema, unpack_from_server
+from gameprotocol import (
+    BaselineError,
+    Frame,
+    ProtocolError,
+    Replica,
+    ReplicaTable,
+    Schema,
+    TableChanges,
+    unpack_from_server,
+)
 from gameprotocol._fields import FieldKind, Reference, Value
-from gameprotocol._replica import ReplicaTable, TableChanges
 from tools.vectors.layout import plain
 from tools.vectors.topics import Json
 
@@ -50,7 +58,7 @@ def play_one(replica: Replica, message: bytes) -> dict[str, Json]:
         return {"result": "baseline"}
     except ProtocolError:
         return {"result": "refused"}
-    names = ("tick", "back", "sequence", "margin_ms", "client_time", "waited_us")
+    names = ("tick", "back", "sequence", "margin_ms", "client_time", "waited_us", "window")
     return {
         "result": "applied",
         "header": {name: getattr(read.header, name) for name in names},

@@ -12,6 +12,7 @@ _BAD_BITS: Final = [
     *(("int", bits) for bits in (0, 1, 33)),
     *(("angle", bits) for bits in (0, 3, 17)),
 ]
+_NO_MAIN: Final = (-1, 1, 2, 0.5, True, "T")
 _OBJECTS: Final = ("text", "bytes", "value")
 _FIXED: Final[dict[str, Any]] = {"low": 0.0, "step": 1.0, "count": 5}
 _BAD_FIXED: Final = [
@@ -46,6 +47,22 @@ def refused_schemas() -> Json:
         ("a text without max_bytes", {"tables": [table("T", field("text", "t"))]}),
         ("a reference to a table that is not there", {"tables": [table("T", field("reference", "r", table=1))]}),
         ("a reference to a negative table", {"tables": [table("T", field("reference", "r", table=-1))]}),
+        *((f"a companion of table {of}", {"tables": [table("T"), table("C", uint8) | {"of": of}]}) for of in _NO_MAIN),
+        ("a companion of a companion", {"tables": [table("T"), *(table(f"T@{of}") | {"of": of} for of in (0, 1))]}),
+        ("a companion that is single", {"tables": [table("T"), table("T@a", uint8, single=True) | {"of": 0}]}),
+        ("two fields of one name", {"tables": [table("T", uint8, field("bool", "n"))]}),
+        (
+            "a private field of a name that the table has",
+            {"tables": [table("T", uint8), table("C", uint8) | {"of": 0}]},
+        ),
+        (
+            "two private fields of one name, for two audiences",
+            {"tables": [table("T"), table("T@a", uint8) | {"of": 0}, table("T@b", uint8) | {"of": 0}]},
+        ),
+        (
+            "a reference to a companion",
+            {"tables": [table("T", field("reference", "r", table=1)), table("T@a", uint8) | {"of": 0}]},
+        ),
         *((f"{kind} of {bits} bits", one(kind, bits=bits)) for kind, bits in _BAD_BITS),
         *((f"{kind} of {size} bytes", one(kind, max_bytes=size)) for kind in _OBJECTS for size in (-1, 0, 65536)),
         *((f"a fixed whose {name} is {given}", one("fixed", **_FIXED | {name: given})) for name, given in _BAD_FIXED),

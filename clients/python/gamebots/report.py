@@ -31,6 +31,8 @@ class Totals:
         self.frames = sum(connection.frames for connection in connections)
         self.bytes_in = sum(connection.link.bytes_in for connection in connections)
         self.bytes_out = sum(connection.link.bytes_out for connection in connections)
+        self.skipped_frames = sum(connection.skipped_frames for connection in connections)
+        self.coalesced_ticks = sum(connection.coalesced_ticks for connection in connections)
 
 
 def make_report(
@@ -67,6 +69,8 @@ def make_report(
         "frames_per_client_s": round((after.frames - before.frames) / per_client_s, 2),
         "bytes_per_client_s": round((after.bytes_in - before.bytes_in) / per_client_s, 1),
         "bytes_sent_per_client_s": round((after.bytes_out - before.bytes_out) / per_client_s, 1),
+        "coalesced_ticks": after.coalesced_ticks - before.coalesced_ticks,
+        "skipped_frames": after.skipped_frames - before.skipped_frames,
         "latency_ms": percentiles_ms(latencies),
         "disconnects": disconnects,
         "desyncs": sum(replica.desyncs for replica in replicas),
@@ -83,7 +87,8 @@ def report_text(report: dict[str, Any]) -> str:
     sample = "" if report["replicas"] >= report["connected"] else "; the other bots read frame headers alone"
     lines = [
         f"connected    {report['connected']} of {report['count']}",
-        f"frames       {report['frames_per_client_s']} per client and second",
+        f"frames       {report['frames_per_client_s']} per client and second; {report['coalesced_ticks']} ticks were "
+        f"merged into later frames, {report['skipped_frames']} frames could not be applied",
         f"bandwidth    {report['bytes_per_client_s'] / 1000:.1f} kB/s in, "
         f"{report['bytes_sent_per_client_s'] / 1000:.1f} kB/s out per client",
         f"latency      p50 {latency['p50']} ms, p99 {latency['p99']} ms (input sent to applied frame held)",

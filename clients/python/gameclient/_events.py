@@ -54,7 +54,7 @@ class FrameApplied:
         return (row for change in self._of(entity) for row in change.spawned)
 
     def changed(self, entity: EntityLike = None) -> Iterator[Row]:
-        """Entities that were there before and of which a field was sent."""
+        """Entities that were there before and of which a field was sent, or a private field became known or unknown."""
         return (row for change in self._of(entity) for row in change.changed)
 
     def despawned(self, entity: EntityLike = None) -> Iterator[Row]:
@@ -173,7 +173,7 @@ class Callbacks:
         return callback
 
     def _rows(self, entity: EntityLike) -> list[Row]:
-        tables = self.world.tables if entity is None else [self.world[entity]]
+        tables = self.world.main_tables if entity is None else [self.world[entity]]
         return [row for table in tables for row in table]
 
     def _adder(self, callbacks: list[tuple[str | None, _RowCallback]], entity: EntityLike) -> Callable[[R], R]:

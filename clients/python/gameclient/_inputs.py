@@ -39,12 +39,14 @@ class InputPacer:
         sequence: of the newest input that was sent, 0 for none.
         applied: sequence of the newest input that the server has applied.
         last_sent: when the newest was sent, in seconds of the caller's clock.
+        interval: how long after the one before that was, in seconds; 0 before there are two.
     """
 
     def __init__(self, schema: InputSchema | None, period: float) -> None:
         self.sequence = 0
         self.applied = 0
         self.last_sent = -math.inf
+        self.interval = 0.0
         self._name = schema.name if schema is not None else ""
         self._fields: dict[str, tuple[int, InputField]] = {}
         if schema is not None:
@@ -88,6 +90,8 @@ class InputPacer:
 
     def sent(self, now: float) -> None:
         """The input that waited has left."""
+        if self.sequence:
+            self.interval = now - self.last_sent
         self.sequence += 1
         self.waiting = False
         self.last_sent = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gameprotocol import Replica, ReplicaTable, Schema, TableSchema
 
@@ -25,3 +26,6 @@ class _EmptyTable(ReplicaTable):
 
     def column(self, name: str) -> Any:
         return np.empty(0)
+
+    def known(self, name: str) -> NDArray[np.bool_]:
+        return np.empty(0, np.bool_)

@@ -7,6 +7,7 @@ and a load test drives a thousand of them from one loop; all three use this clas
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 import time
 from collections import deque
@@ -52,6 +53,8 @@ _log = logging.getLogger("gameclient")
 JOIN_SECONDS: Final = 10.0
 #: How long leaving a ``with`` block may wait for the server's answer to our goodbye, in seconds.
 GOODBYE_SECONDS: Final = 0.25
+#: Whose inputs are at most so far apart, in periods, sends them all the time: so long the next one is waited for.
+_INPUT_PERIODS: Final = 1.5
 
 try:
     _CLIENT: Final = f"tickwire-python/{version('tickwire')}"
@@ -119,6 +122,8 @@ class Session(Callbacks):
         self._asked_for_full = False
         self._frames = 0
         self._skipped = 0
+        self._coalesced = 0
+        self._window = 0
         self._newest_at: float | None = None
         self._inbox: deque[bytes] = deque()
         self._early: list[MessageReceived] = []  # messages that came before the world was filled
@@ -177,6 +182,8 @@ class Session(Callbacks):
     def stats(self) -> Stats:
         """Counters and measures, as they are now."""
         inputs, round_trip, link, world = self._inputs, self._round_trip, self._link, self.world
+        frame_age = None if self._newest_at is None else self._clock() - self._newest_at
+        one_way = None if round_trip.shortest is None else round_trip.shortest / 2
         return Stats(
             frames=self._frames,
             frames_skipped=self._skipped,
@@ -185,7 +192,10 @@ class Session(Callbacks):
             hashes_checked=world.hashes_checked,
             desyncs=world.desyncs,
             newest_tick=world.tick,
-            frame_age=None if self._newest_at is None else self._clock() - self._newest_at,
+            frame_age=frame_age,
+            state_age=None if frame_age is None or one_way is None else frame_age + one_way,
+            coalesced_ticks=self._coalesced,
+            window_ticks=self._window,
             inputs_sent=inputs.sequence if inputs else 0,
             inputs_applied=inputs.applied if inputs else 0,
             input_margin=round_trip.margin,
@@ -201,6 +211,10 @@ class Session(Callbacks):
 
     def pump(self) -> list[Event]:
         """Take in what has come, send what is due; call it once per frame of the program. Never waits.
+
+        All frames that have come are applied in their order, and acknowledged at once: with the next input of a player
+        who sends them all the time, otherwise by a message. A server soon stops sending to whoever does not acknowledge
+        and begins again with the newest state, so a program may stop calling this for as long as it likes.
 
         Returns:
             What happened since the last call, in order.
@@ -358,6 +372,7 @@ class Session(Callbacks):
         header = frame.header
         full = header.back == 0
         self._round_trip.note(header, now)
+        self._window = header.window
         inputs.applied = header.sequence
         try:
             changes = replica.apply(frame)
@@ -365,14 +380,14 @@ class Session(Callbacks):
             if full:
                 raise
             self._skipped += 1
-            self._ask_for_full(str(error), replica.tick, 0, 0)
+            self._ask_for_full(str(error))
             return
         self._asked_for_full = self._asked_for_full and not full
         self._frames += 1
+        self._coalesced += max(0, header.back - 1)
         self._newest_at = now
         if not replica.check(frame):
-            found = replica.hash()
-            self._ask_for_full(f"hash {found:#x} at tick {header.tick}", header.tick, frame.hash or 0, found)
+            self._ask_for_full(f"hash {replica.hash():#x} at tick {header.tick}", frame.hash)
         if not self.joined:
             self._join(replica)
         self._emit(FrameApplied(header.tick, full, changes))
@@ -386,24 +401,46 @@ class Session(Callbacks):
         for message in early:
             self._emit(message)
 
-    def _ask_for_full(self, why: str, tick: int, expected: int, found: int) -> None:
-        """Ask once; frames that were on their way before the answer must not make us ask again."""
-        if not self._asked_for_full:
-            self._asked_for_full = True
-            _log.warning("! %s/%s: out of step, asking for a full frame: %s", self.room, self.room_id, why)
-            self._write(encode_resync(tick, expected, found))
+    def _ask_for_full(self, why: str, expected: int | None = None) -> None:
+        """Ask once; frames that were on their way before the answer must not make us ask again.
+
+        Args:
+            expected: the hash that the newest frame brought, when that is not the replica's; None for a frame that
+                could not be applied.
+        """
+        replica = self._replica
+        if self._asked_for_full or replica is None:
+            return
+        self._asked_for_full = True
+        _log.warning("! %s/%s: out of step, asking for a full frame: %s", self.room, self.room_id, why)
+        if expected is None:
+            self._write(encode_resync(replica.tick, 0, 0))
+            return
+        found = replica.hash()
+        report = encode_resync(replica.tick, expected, found, replica.digests())
+        fits = len(report) <= self._message_bytes
+        self._write(report if fits else encode_resync(replica.tick, expected, found))
 
     # -- messages to the server
 
     def _send_due(self, now: float) -> None:
-        assert self._inputs is not None
         # Whoever offered an input since the last pump is about to offer a fresher one, which takes the old one along.
         if not self._offered:
             self._send_waiting(now)
         self._offered = False
-        # Whoever sends inputs is about to say with the next one how far it is; a message of its own would be wasted.
-        if now - self._inputs.last_sent > 1.5 * self._period:
+        if now >= self._acknowledge_at():
             self.acknowledge()
+
+    def _acknowledge_at(self) -> float:
+        """When what is held must be acknowledged if no input says it before, in seconds of the clock.
+
+        Whoever sends inputs all the time is about to say it with the next one; a message of its own would be wasted.
+        """
+        inputs = self._inputs
+        if inputs is None or self.world.tick <= self._acknowledged:
+            return math.inf
+        longest = _INPUT_PERIODS * self._period
+        return inputs.last_sent + longest if inputs.interval <= longest else -math.inf
 
     def _send_waiting(self, now: float) -> None:
         if self._inputs is not None and self._inputs.is_due(now, self._round_trip.smoothed):

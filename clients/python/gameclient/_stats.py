@@ -16,6 +16,12 @@ class Stats:
         desyncs: for how many of them the world here was not the server's; each was repaired by a full frame.
         newest_tick: the tick of the newest frame.
         frame_age: seconds since it came, None before the first; above two or three ticks the network is slow.
+        state_age: seconds since the server made the newest state held, as well as can be told from here: `frame_age`
+            and half the shortest round trip; None while one of them is not known.
+        coalesced_ticks: how many ticks the server merged into later frames, because the network or this program could
+            not keep up, or because the room sends at a lower rate than it ticks.
+        window_ticks: how many ticks the acknowledgement may lag before the server holds frames back, as the newest
+            frame says; 0 when it does not say.
         inputs_sent: how many inputs have left, and so the sequence of the newest.
         inputs_applied: the sequence of the newest input that the server has applied.
         input_margin: how long before its deadline the newest input came, in seconds; negative when late, None at first.
@@ -31,6 +37,9 @@ class Stats:
     desyncs: int
     newest_tick: int
     frame_age: float | None
+    state_age: float | None
+    coalesced_ticks: int
+    window_ticks: int
     inputs_sent: int
     inputs_applied: int
     input_margin: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from collections import deque
@@ -127,7 +128,7 @@ class TrioSession(Session):
 
     async def _wait(self) -> None:
         """Return when `pump` may have something to do."""
-        seconds = float("inf") if self.joined else _CONNECTING_SECONDS
+        seconds = self._most_seconds()
         with trio.move_on_after(seconds) as self._waiting:
             if not self._link.wants_write:
                 await trio.lowlevel.wait_readable(self.fileno())
@@ -136,6 +137,14 @@ class TrioSession(Session):
                 nursery.start_soon(self._wait_writable, nursery.cancel_scope)
                 await trio.lowlevel.wait_readable(self.fileno())
                 nursery.cancel_scope.cancel()
+
+    def _most_seconds(self) -> float:
+        """How long nothing need be done if nothing comes: a server that waits for an acknowledgement sends nothing."""
+        if not self.joined:
+            return _CONNECTING_SECONDS
+        if self._link.wants_write:
+            return math.inf  # it is acknowledged when there is room
+        return max(0.0, self._acknowledge_at() - trio.current_time())
 
     async def _wait_writable(self, until: trio.CancelScope) -> None:
         await trio.lowlevel.wait_writable(self.fileno())
