@@ -30,8 +30,6 @@ CHEAPER_TICKS: Final = 8
 _FRAME_BYTES: Final = 45
 #: Stands for the baselines of viewers who are sent a choice of their own.
 _OWN_CHOICE: Final = -1
-#: Headers of messages below this length are kept.
-_COMMON_BYTES: Final = 1 << 14
 
 
 class FrameBody:
@@ -40,64 +38,58 @@ class FrameBody:
     Attributes:
         timed_head: WebSocket frame header and begin of the message, for a header with timing.
         rest: what comes behind the player's own part.
-        message_bytes: length of the message with timing, without the WebSocket header.
         holding, own_holding, choice: what a player holds to whom it was written.
         has_hash: whether it carries the desync hash.
     """
 
-    __slots__ = (
-        "_headers",
-        "_prefix",
-        "choice",
-        "has_hash",
-        "holding",
-        "message_bytes",
-        "own_holding",
-        "rest",
-        "timed_head",
-    )
+    __slots__ = ("_heads", "choice", "has_hash", "holding", "own_holding", "rest", "timed_head")
 
-    def __init__(
-        self,
-        headers: Headers,
-        prefix: bytes,
-        hash_: int | None,
-        chunks: bytes,
-        holding: Holding | None = None,
-        choice: BudgetedHolding | None = None,
-    ) -> None:
-        self.rest = rest = messages.frame_hash(hash_) + chunks
-        self.message_bytes = message_bytes = len(prefix) + messages.TIMED_BYTES + len(rest)
-        self.timed_head = headers[message_bytes] + prefix
-        self.has_hash = hash_ is not None
+    def __init__(self, heads: _Heads, rest: bytes, has_hash: bool, holding: Holding | None = None) -> None:
+        self.rest = rest
+        self.timed_head = heads[len(rest)]
+        self.has_hash = has_hash
         self.holding = holding
         self.own_holding: Holding | None = None
-        self.choice = choice
-        self._headers = headers
-        self._prefix = prefix
+        self.choice: BudgetedHolding | None = None
+        self._heads = heads
 
     @property
     def untimed_head(self) -> bytes:
         """The same as ``timed_head`` for a header without timing."""
-        return self._headers[self.message_bytes - messages.TIMED_BYTES + messages.UNTIMED_BYTES] + self._prefix
+        return self._heads.untimed(len(self.rest))
+
+    @property
+    def message_bytes(self) -> int:
+        """Length of the message with timing, without the WebSocket header."""
+        return len(self._heads.prefix) + messages.TIMED_BYTES + len(self.rest)
+
+
+class _Heads(dict[int, bytes]):
+    """How frames begin that go from one baseline and have so many chunks, by the length of the rest; each made once.
+
+    Args:
+        prefix: of the message. frame_header: makes the WebSocket header for a message of so many bytes.
+    """
+
+    def __init__(self, prefix: bytes, frame_header: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self._frame_header = frame_header
+
+    def __missing__(self, rest_bytes: int) -> bytes:
+        head = self[rest_bytes] = self._with_header(rest_bytes + messages.TIMED_BYTES)
+        return head
+
+    def untimed(self, rest_bytes: int) -> bytes:
+        """The same for a header without timing."""
+        return self._with_header(rest_bytes + messages.UNTIMED_BYTES)
+
+    def _with_header(self, behind_bytes: int) -> bytes:
+        return self._frame_header(len(self.prefix) + behind_bytes) + self.prefix
 
 
 def _has_budget(viewer: Viewer) -> bool:
     return viewer._cap is not None and viewer._cap.allowance is not None
-
-
-class Headers(dict[int, bytes]):
-    """WebSocket frame headers by the length of the message, each made once."""
-
-    def __init__(self, frame_header: Callable[[int], bytes]) -> None:
-        super().__init__()
-        self._frame_header = frame_header
-
-    def __missing__(self, message_bytes: int) -> bytes:
-        header = self._frame_header(message_bytes)
-        if message_bytes < _COMMON_BYTES:
-            self[message_bytes] = header
-        return header
 
 
 @dataclass(slots=True)
@@ -132,7 +124,8 @@ class FrameMaker:
         self._published = published
         self._sight = sight
         self._hash_ticks = hash_ticks
-        self._headers = Headers(frame_header)
+        self._frame_header = frame_header
+        self._heads: dict[tuple[int, int], _Heads] = {}
         self.records = HashRecords()
         self._hashed = HashedTick(published)
         self._open_bodies: dict[int, FrameBody] = {}
@@ -144,19 +137,17 @@ class FrameMaker:
         self._open_bodies.clear()
         self._open_chunks.clear()
         self._packers.clear()
+        self._heads.clear()
         self.records.add(self._hashed, self._published.tick)
         self._hashed = HashedTick(self._published)
         self._sight.begin_tick()
 
     def bodies(self, viewers: Sequence[Viewer]) -> list[FrameBody]:
         """For each viewer the shared part of the frame that leads from what it holds to the last published tick."""
-        if self._sight.is_same_for_all and not any(map(_has_budget, viewers)):
+        by_baseline = self._by_baseline(viewers)
+        if self._sight.is_same_for_all and _OWN_CHOICE not in by_baseline:
             return [self._open_body(viewer._baseline) for viewer in viewers]
         keys = self._sight.keys(viewers)
-        by_baseline: dict[int, list[int]] = {}
-        for at, viewer in enumerate(viewers):
-            baseline = _OWN_CHOICE if _has_budget(viewer) else self._usable(viewer._baseline)
-            by_baseline.setdefault(baseline, []).append(at)
         if len(by_baseline) == 1:
             return self._from_baseline(next(iter(by_baseline)), viewers, keys)
         bodies: list[FrameBody | None] = [None] * len(viewers)
@@ -169,6 +160,18 @@ class FrameMaker:
     def body(self, viewer: Viewer) -> FrameBody:
         """The same for one viewer."""
         return self.bodies([viewer])[0]
+
+    def _by_baseline(self, viewers: Sequence[Viewer]) -> dict[int, Sequence[int]]:
+        """The viewers' places by what their frames can be made from: a tick, `NOTHING`, or `_OWN_CHOICE`."""
+        baselines = [viewer._baseline for viewer in viewers]
+        capped = any(viewer._cap is not None for viewer in viewers)
+        if not capped and baselines.count(baselines[0]) == len(baselines):
+            return {self._usable(baselines[0]): range(len(baselines))}
+        places: dict[int, list[int]] = {}
+        for at, viewer in enumerate(viewers):
+            baseline = _OWN_CHOICE if _has_budget(viewer) else self._usable(baselines[at])
+            places.setdefault(baseline, []).append(at)
+        return dict(places)
 
     def _usable(self, baseline: int) -> int:
         return baseline if self._published.tick - baseline <= limits.HISTORY_TICKS else NOTHING
@@ -187,8 +190,9 @@ class FrameMaker:
 
     def _make_open_body(self, baseline: int) -> FrameBody:
         chunks = self._open_tables(baseline)
-        hash_ = chunks.hashes[0] if self._hash_is_due(baseline) else None
-        return FrameBody(self._headers, self._prefix(baseline, chunks.counts[0]), hash_, chunks.data[0])
+        due = self._hash_is_due(baseline)
+        rest = messages.frame_hash(chunks.hashes[0] if due else None) + chunks.data[0]
+        return FrameBody(self._heads_of(baseline, chunks.counts[0]), rest, due)
 
     def _open_tables(self, baseline: int) -> _Chunks:
         made = self._open_chunks.get(baseline)
@@ -252,8 +256,11 @@ class FrameMaker:
         assert cap.allowance is not None
         room = int(cap.allowance) - _FRAME_BYTES
         chunks, choice = choose_and_pack(self._sight.sighted(viewer, key), held, self._published.tick, room)
-        hash_ = choice.hash() if self._hash_is_due(baseline) else None
-        return FrameBody(self._headers, self._prefix(baseline, len(chunks)), hash_, b"".join(chunks), choice=choice)
+        due = self._hash_is_due(baseline)
+        rest = b"".join((messages.frame_hash(choice.hash() if due else None), *chunks))
+        body = FrameBody(self._heads_of(baseline, len(chunks)), rest, due)
+        body.choice = choice
+        return body
 
     def _chunks(
         self, slots: Sequence[Slot], holdings: list[Holding | None], seen: list[GroupedIds], baseline: int
@@ -279,15 +286,16 @@ class FrameMaker:
         """Bodies of what everyone sees and of further chunks."""
         open_ = self._open_tables(baseline)
         open_count, open_data, open_hash = open_.counts[0], open_.data[0], open_.hashes[0]
-        due, headers = self._hash_is_due(baseline), self._headers
-        prefixes = {count: self._prefix(baseline, open_count + count) for count in set(chunks.counts)}
+        heads = {count: self._heads_of(baseline, open_count + count) for count in set(chunks.counts)}
+        if not self._hash_is_due(baseline):
+            before = messages.frame_hash(None) + open_data
+            return [
+                FrameBody(heads[count], before + data, False, holding)
+                for count, data, holding in zip(chunks.counts, chunks.data, holdings, strict=True)
+            ]
         return [
             FrameBody(
-                headers,
-                prefixes[count],
-                (open_hash + hash_) & 0xFFFFFFFF if due else None,
-                open_data + data,
-                holding,
+                heads[count], messages.frame_hash((open_hash + hash_) & 0xFFFFFFFF) + open_data + data, True, holding
             )
             for count, data, hash_, holding in zip(chunks.counts, chunks.data, chunks.hashes, holdings, strict=True)
         ]
@@ -298,9 +306,13 @@ class FrameMaker:
             packer = self._packers[table.index] = TablePacker(table, self._published.previous_tick)
         return packer
 
-    def _prefix(self, baseline: int, chunks: int) -> bytes:
-        tick = self._published.tick
-        return messages.frame_prefix(tick, tick - baseline if baseline else 0, chunks)
+    def _heads_of(self, baseline: int, chunks: int) -> _Heads:
+        heads = self._heads.get((baseline, chunks))
+        if heads is None:
+            tick = self._published.tick
+            prefix = messages.frame_prefix(tick, tick - baseline if baseline else 0, chunks)
+            heads = self._heads[baseline, chunks] = _Heads(prefix, self._frame_header)
+        return heads
 
     def _hash_is_due(self, baseline: int) -> bool:
         """Each full frame carries the hash, and deltas to every ``hash_ticks``-th tick."""

@@ -8,8 +8,7 @@ bitmap over the rows held unless nearly every row has changed.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, Final
 
@@ -28,8 +27,6 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _NIL: Final = b"\xc0"
 _ARRAY_OF_1: Final = 0x91
 _ARRAY_OF_2: Final = 0x92
-_BIN: Final = 0xC4  # of up to 255 bytes
-_LAST_SMALL_INT: Final = 127
 _ESCAPE: Final = -128
 
 
@@ -54,28 +51,15 @@ class TablePacker:
             moves: what becomes of the rows that each group held at ``baseline``.
             baseline: a published tick, at most `limits.HISTORY_TICKS` before the last one; 0 for nobody holds anything.
         """
-        removed = self._removed(moves)
-        whole = self._whole(moves.entered)
-        blocks = self._blocks(moves.kept, baseline) if len(moves.kept.ids) else []
-        return self._joined(len(moves.kept.offsets) - 1, removed, whole, blocks)
-
-    def _joined(
-        self, groups: int, removed: dict[int, bytes], whole: dict[int, bytes], blocks: list[list[bytes]]
-    ) -> list[bytes]:
-        table = _encode(self._table.index)
-        heads = [_array(4 + count) + table + _NIL for count in range(len(blocks) + 1)]
-        nothing_else = [head + _NIL + _NIL for head in heads]
-        if not blocks:
-            bodies, counts = [b""] * groups, [0] * groups
-        elif len(blocks) == 1:
-            bodies, counts = blocks[0], [1 if block else 0 for block in blocks[0]]
-        else:
-            bodies = [b"".join(parts) for parts in zip(*blocks, strict=True)]
-            counts = [len(parts) - parts.count(b"") for parts in zip(*blocks, strict=True)]
-        chunks = [nothing_else[count] + body if body else b"" for body, count in zip(bodies, counts, strict=True)]
-        for group in removed.keys() | whole.keys():
-            parts = removed.get(group, _NIL), whole.get(group, _NIL), bodies[group]
-            chunks[group] = heads[counts[group]] + b"".join(parts)
+        heads = _Heads(self._table.index)
+        kept = moves.kept
+        chunks, sparse = self._blocks(kept, baseline, heads) if len(kept.ids) else ([b""] * (len(kept.offsets) - 1), {})
+        removed, whole = self._removed(moves), self._whole(moves.entered)
+        for group in removed.keys() | whole.keys() | sparse.keys():
+            dense, others = chunks[group][heads.bytes :], sparse.get(group, ())
+            head = heads[len(others) + 1 if dense else len(others)]
+            parts = (head, removed.get(group, _NIL), whole.get(group, _NIL), dense, *others)
+            chunks[group] = b"".join(parts)
         return chunks
 
     # -- rows that come and go
@@ -131,97 +115,92 @@ class TablePacker:
 
     # -- rows that stay
 
-    def _blocks(self, kept: GroupedIds, baseline: int) -> list[list[bytes]]:
+    def _blocks(self, kept: GroupedIds, baseline: int, heads: _Heads) -> tuple[list[bytes], dict[int, list[bytes]]]:
+        """For each group a chunk of what changed in most rows; and of some groups the blocks that it needs besides."""
         exact = baseline == self._previous_tick
-        made = []
-        for mask, fields in changed_blocks(self._table, self._table.ids, baseline):
-            unchanged = len(mask) - int(np.count_nonzero(mask))
-            if unchanged * 8 * len(fields) <= len(mask):  # a byte for a row that did not change costs less than its bit
-                made.append(self._block(kept, None, fields, exact))
+        dense, sparse = self._changed_fields(baseline)
+        groups = len(kept.offsets) - 1
+        chunks = self._block(heads[1] + _NIL + _NIL, kept, None, dense, exact) if dense else [b""] * groups
+        blocks: dict[int, list[bytes]] = {}
+        ranks = self._table.ranks()[kept.ids] if sparse else None
+        for mask, fields in sparse:
+            changed = mask[ranks]
+            if changed.any():
+                for group, block in self._sparse_block(kept, changed, fields, exact):
+                    blocks.setdefault(group, []).append(block)
+        return chunks, blocks
+
+    def _changed_fields(self, baseline: int) -> tuple[list[int], list[tuple[NDArray[np.bool_], list[int]]]]:
+        """Fields that changed in most rows, which are sent for all; and the others, with a mask over the table's ids.
+
+        A value that did not change costs a byte or two, but a further block for each group costs as much for its names,
+        and more of the server's time.
+        """
+        table = self._table
+        dense: list[int] = []
+        sparse = []
+        for mask, fields in changed_blocks(table, table.ids, baseline):
+            most = 2 * int(np.count_nonzero(mask)) >= len(mask)
+            if most and not table.kinds[fields[0]].is_object:
+                dense += fields
             else:
-                changed = mask[self._table.ranks()[kept.ids]]
-                if changed.any():
-                    made.append(self._sparse_block(kept, changed, fields, exact))
-        return made
+                sparse.append((mask, fields))
+        return sorted(dense), sparse
 
     def _sparse_block(
         self, kept: GroupedIds, changed: NDArray[np.bool_], fields: list[int], exact: bool
-    ) -> list[bytes]:
-        """For each group one block of those rows that changed; empty for a group without."""
+    ) -> Iterable[tuple[int, bytes]]:
+        """The groups in which some rows changed, and for each the block of those rows."""
         rows = kept.chosen(changed)
-        blocks = [b""] * (len(kept.offsets) - 1)
         having = np.flatnonzero(rows.counts)
-        if len(having) < len(blocks):  # as a rule most groups have none
-            of_those = np.repeat(rows.counts > 0, kept.counts)
-            kept, changed, rows = kept.select(having), changed[of_those], rows.select(having)
-        made = self._block(rows, _bitmaps(changed, kept), fields, exact)
-        for group, block in zip(having.tolist(), made, strict=True):
-            blocks[group] = block
-        return blocks
+        if len(having) < len(kept.offsets) - 1:  # as a rule most groups have none
+            changed = changed[np.repeat(rows.counts > 0, kept.counts)]
+            kept, rows = kept.select(having), rows.select(having)
+        names = Segment.bits((), changed, kept.offsets)
+        return zip(having.tolist(), self._block(b"", rows, names, fields, exact), strict=True)
 
-    def _block(self, rows: GroupedIds, names: list[bytes] | None, fields: list[int], exact: bool) -> list[bytes]:
-        """For each group one block; empty for a group without rows."""
-        head = _array(1 + 2 * len(fields))
-        if names is None and (segments := self._segments(rows, fields, exact)) is not None:
-            return scatter(head + _NIL, segments, rows.counts > 0)
-        offsets = rows.offsets.tolist()
-        parts = [self._field(i, rows, offsets, exact) for i in fields]
-        if names is None:
-            names = [_NIL] * len(parts[0])
+    def _block(
+        self, before: bytes, rows: GroupedIds, names: Segment | None, fields: list[int], exact: bool
+    ) -> list[bytes]:
+        """For each group ``before`` and one block; empty for a group without rows."""
+        head, present = before + _array(1 + 2 * len(fields)), rows.counts > 0
+        segments = []
+        if names is not None:
+            segments.append(names)
+        else:
+            head += _NIL
+        if self._table.kinds[fields[0]].is_object:
+            starts = scatter(head, segments, present)
+            return [start + column for start, column in zip(starts, self._objects(fields[0], rows), strict=True)]
+        for i in fields:
+            segments += self._segments(i, rows, exact)
+        return scatter(head, segments, present)
+
+    def _objects(self, i: int, rows: GroupedIds) -> list[bytes]:
+        """For each group the index and the column of a field of objects; empty for a group without rows."""
+        index, store = _encode(i), self._table.objects[i]
+        objects = [store[id] for id in rows.ids.tolist()]
         return [
-            head + name + b"".join(columns_) if columns_[0] else b""
-            for name, *columns_ in zip(names, *parts, strict=True)
+            index + _encode(objects[start:end]) if end > start else b""
+            for start, end in pairwise(rows.offsets.tolist())
         ]
 
-    def _segments(self, rows: GroupedIds, fields: list[int], exact: bool) -> list[Segment] | None:
-        """The columns of all groups as segments to scatter; None when one has no fixed width, or is too long."""
-        counts = rows.counts
-        segments: list[Segment] = []
-        for i in fields:
-            kind = self._table.kinds[i]
-            if kind.is_object or isinstance(kind, kinds.Bool) or i > _LAST_SMALL_INT:
-                return None
-            if exact and (packed := self._difference(i)) is not None:
-                small, has_escapes = packed[0][rows.ids], packed[1]
-                if not has_escapes:
-                    segments.append(Segment((i, _ARRAY_OF_1, _BIN), counts, small.view(np.uint8)))
-                    continue
-                large = rows.chosen(small == _ESCAPE)
-                shape = np.where(large.counts > 0, _ARRAY_OF_2, _ARRAY_OF_1).astype(np.uint8)
-                segments.append(Segment((i, shape, _BIN), counts, small.view(np.uint8)))
-                rest = self._absolute(i)[large.ids]
-                segments.append(Segment((_BIN,), large.counts * rest.itemsize, rest.view(np.uint8), optional=True))
-            else:
-                values = self._absolute(i)[rows.ids]
-                segments.append(Segment((i, _BIN), counts * values.itemsize, values.view(np.uint8)))
-        longest = max(int(segment.lengths.max(initial=0)) for segment in segments)
-        return segments if longest < 256 else None
-
-    def _field(self, i: int, rows: GroupedIds, offsets: list[int], exact: bool) -> list[bytes]:
-        """For each group the field's index and its packed column; empty for a group without rows."""
-        kind, index = self._table.kinds[i], _encode(i)
-        if kind.is_object:
-            store = self._table.objects[i]
-            objects = [store[id] for id in rows.ids.tolist()]
-            return [index + _encode(objects[start:end]) if end > start else b"" for start, end in pairwise(offsets)]
-        if isinstance(kind, kinds.Bool):
-            return [index + bits if bits else b"" for bits in _bitmaps(self._table.integers[i][rows.ids] != 0, rows)]
-        if exact and (packed := self._difference(i)) is not None:
-            small, has_escapes = packed
-            if has_escapes:
-                return self._escaped(index, small[rows.ids], self._absolute(i), rows)
-            return _cut(small[rows.ids].tobytes(), 1, offsets, index + b"\x91")
-        absolute = self._absolute(i)
-        return _cut(absolute[rows.ids].tobytes(), absolute.itemsize, offsets, index)
-
-    def _escaped(self, index: bytes, small: NDArray[np.int8], absolute: NDArray[Any], rows: GroupedIds) -> list[bytes]:
-        escaped = small == _ESCAPE
-        large = rows.chosen(escaped)
-        offsets = rows.offsets.tolist()
-        plain = _cut(small.tobytes(), 1, offsets, index + b"\x91")
-        with_escapes = _cut(small.tobytes(), 1, offsets, index + b"\x92")
-        tails = _cut(absolute[large.ids].tobytes(), absolute.itemsize, large.offsets.tolist(), b"")
-        return [two + tail if tail else one for one, two, tail in zip(plain, with_escapes, tails, strict=True)]
+    def _segments(self, i: int, rows: GroupedIds, exact: bool) -> list[Segment]:
+        """The index and the column of one field of numbers."""
+        index = tuple(_encode(i))
+        if isinstance(self._table.kinds[i], kinds.Bool):
+            return [Segment.bits(index, self._table.integers[i][rows.ids] != 0, rows.offsets)]
+        if not exact or (packed := self._difference(i)) is None:
+            return [Segment(index, self._absolute(i)[rows.ids], rows.counts)]
+        small, has_escapes = packed[0][rows.ids], packed[1]
+        if not has_escapes:
+            return [Segment((*index, _ARRAY_OF_1), small, rows.counts)]
+        large = rows.chosen(small == _ESCAPE)
+        shape = np.where(large.counts > 0, _ARRAY_OF_2, _ARRAY_OF_1).astype(np.uint8)
+        return [
+            Segment((*index, shape), small, rows.counts),
+            Segment((), self._absolute(i)[large.ids], large.counts, optional=True),
+        ]
 
     def _absolute(self, i: int) -> NDArray[Any]:
         """All integers of a field by id, in the narrowest type that holds those of the whole table."""
@@ -260,6 +239,23 @@ class TablePacker:
         return difference.astype(np.int8), escapes > 0
 
 
+class _Heads(dict[int, bytes]):
+    """How a chunk of one table begins, by its number of blocks: array, table, and nil for the scope.
+
+    Attributes:
+        bytes: length of what stands in front of the blocks of a chunk with at most 11 of them, and nothing else.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self._rest = _encode(index) + _NIL
+        self.bytes = 1 + len(self._rest) + 2 * len(_NIL)
+
+    def __missing__(self, blocks: int) -> bytes:
+        head = self[blocks] = _array(4 + blocks) + self._rest
+        return head
+
+
 class _Gaps:
     """Ids of all groups as gaps (`columns.pack_ids` for a thousand lists at once)."""
 
@@ -277,55 +273,6 @@ class _Gaps:
         first, behind = self._large_before[start], self._large_before[end]
         small = self._small[start:end]
         return [small] if first == behind else [small, self._large[4 * first : 4 * behind]]
-
-
-def _bitmaps(chosen: NDArray[np.bool_], rows: GroupedIds) -> list[bytes]:
-    """For each group a bin with one bit for each of its rows; empty for a group without rows."""
-    counts = rows.counts
-    widths = (counts + 7) >> 3
-    byte_offsets = np.concatenate((np.zeros(1, np.int64), widths.cumsum()))
-    bits = np.zeros(int(byte_offsets[-1]) * 8, np.bool_)
-    at = np.repeat(byte_offsets[:-1] * 8 - rows.offsets[:-1], counts) + np.arange(len(chosen))
-    bits[at] = chosen
-    return _cut(np.packbits(bits, bitorder="little").tobytes(), 1, byte_offsets.tolist(), b"")
-
-
-def _cut(data: bytes, width: int, offsets: list[int], before: bytes) -> list[bytes]:
-    """For each group a bin with its part of ``data``, behind ``before``; empty for a group without rows.
-
-    Args:
-        data: ``width`` bytes for each row.
-        offsets: one more than there are groups: in rows.
-    """
-    short = _bin_heads(before)
-    pieces = []
-    start = offsets[0] * width
-    for offset in offsets[1:]:
-        end = offset * width
-        size = end - start
-        if not size:
-            pieces.append(b"")
-        elif size < 256:
-            pieces.append(short[size] + data[start:end])
-        else:
-            pieces.append(before + _long_bin_head(size) + data[start:end])
-        start = end
-    return pieces
-
-
-_SHORT_HEADS: Final[dict[bytes, list[bytes]]] = {}
-
-
-def _bin_heads(before: bytes) -> list[bytes]:
-    """``before`` and the head of a bin, for each length below 256."""
-    heads = _SHORT_HEADS.get(before)
-    if heads is None:
-        heads = _SHORT_HEADS[before] = [before + bytes((0xC4, size)) for size in range(256)]
-    return heads
-
-
-def _long_bin_head(size: int) -> bytes:
-    return struct.pack(">BH", 0xC5, size) if size < 1 << 16 else struct.pack(">BI", 0xC6, size)
 
 
 def _array(items: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,45 @@ IntColumn: TypeAlias = NDArray[np.int64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
 
+_BIN_8, _BIN_16, _BIN_32 = 0xC4, 0xC5, 0xC6  # msgpack
+
+
 class Segment:
-    """One piece of each string: some bytes of its own, a length byte, and data.
+    """One piece of each string: some bytes, and a bin of data.
 
     Args:
-        head: bytes in front of the length; each is the same for all, or an array with one for each string.
-        lengths: of the data, int64, one for each string, 0 to 255.
-        data: uint8, of all strings one behind the other.
-        optional: whether strings without data leave the piece out.
+        head: bytes in front of the bin; each is the same for all, or an array with one for each string.
+        data: one item for each row of all strings, one string's behind the other's; of any dtype.
+        counts: rows of each string, int64.
+        optional: whether strings without rows leave the piece out.
     """
 
-    __slots__ = ("data", "head", "lengths", "optional")
+    __slots__ = ("data", "head", "length_bytes", "lengths", "optional")
 
-    def __init__(self, head: Sequence[int | Bytes], lengths: IntColumn, data: Bytes, optional: bool = False) -> None:
-        self.head = head
-        self.lengths = lengths
-        self.data = data
+    def __init__(
+        self, head: Sequence[int | Bytes], data: NDArray[Any], counts: IntColumn, optional: bool = False
+    ) -> None:
+        self.lengths = counts * data.itemsize
+        self.data: Bytes = data.view(np.uint8)
         self.optional = optional
+        longest = int(self.lengths.max(initial=0))
+        self.length_bytes = 1 if longest < 1 << 8 else 2 if longest < 1 << 16 else 4
+        self.head = (*head, {1: _BIN_8, 2: _BIN_16, 4: _BIN_32}[self.length_bytes])
+
+    @classmethod
+    def bits(cls, head: Sequence[int | Bytes], chosen: NDArray[np.bool_], offsets: IntColumn) -> Segment:
+        """A piece with one bit for each row, the lowest bit of a string's first byte for its first row.
+
+        Args:
+            chosen: one for each row of all strings.
+            offsets: one more than there are strings: where each one's rows begin.
+        """
+        counts = np.diff(offsets)
+        widths = (counts + 7) >> 3
+        starts = widths.cumsum() - widths
+        bits = np.zeros(8 * int(widths.sum()), np.bool_)
+        bits[np.repeat(8 * starts - offsets[:-1], counts) + np.arange(len(chosen))] = chosen
+        return cls(head, np.packbits(bits, bitorder="little"), widths)
 
 
 def scatter(head: bytes, segments: Sequence[Segment], present: NDArray[np.bool_]) -> list[bytes]:
@@ -47,7 +69,7 @@ def scatter(head: bytes, segments: Sequence[Segment], present: NDArray[np.bool_]
     """
     sizes = np.where(present, len(head), 0)
     for segment in segments:
-        own = len(segment.head) + 1 + segment.lengths
+        own = len(segment.head) + segment.length_bytes + segment.lengths
         sizes += np.where(segment.lengths > 0, own, 0) if segment.optional else np.where(present, own, 0)
     ends = sizes.cumsum()
     out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
@@ -73,8 +95,9 @@ def _write(out: Bytes, at: IntColumn, segment: Segment, chosen: IntColumn) -> In
     for byte in segment.head:
         out[at] = byte[chosen] if isinstance(byte, np.ndarray) else byte
         at = at + 1
-    out[at] = lengths
-    at = at + 1
+    for shift in range(8 * (segment.length_bytes - 1), -1, -8):
+        out[at] = lengths >> shift & 0xFF
+        at = at + 1
     before = lengths.cumsum() - lengths
     out[np.repeat(at - before, lengths) + np.arange(len(segment.data))] = segment.data
     return at + lengths
