@@ -21,7 +21,7 @@ from gameserver.world.grid import MOST_REACH
 
 #: Cells in one radius, when nothing else is asked for: more of them show less that is beyond the radius, and let fewer
 #: players share a frame. Measured with 1000 ships: 3, 4 and 5 cells show 31, 28 and 27 of them where the circle has 18.
-_CELLS_PER_RADIUS: Final = 4
+_CELLS_PER_RADIUS: Final = 6
 #: Hysteresis as a share of the radius, when nothing else is asked for.
 _HYSTERESIS: Final = 0.02
 
