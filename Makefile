@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # What `make bench` measures and beside what: ONLY is a regular expression over workloads, RIVALS the folder of rivals.
-ONLY ?= .
+ONLY ?=
 CLIENTS ?= 1000
 DURATION ?= 10
 REPEATS ?= 3
@@ -26,7 +26,7 @@ types: $(VENV)/.dev
 
 # All workloads, or some of them: make bench ONLY=full-200 CLIENTS=1000 DURATION=10
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench --only '$(ONLY)' --clients '$(CLIENTS)' --seconds '$(DURATION)' --repeats '$(REPEATS)' --rivals '$(RIVALS)'
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') --clients '$(CLIENTS)' --seconds '$(DURATION)' --repeats '$(REPEATS)' --rivals '$(RIVALS)'
 
 # The property tests with many more examples than `make test` has time for.
 fuzz: $(VENV)/.dev

@@ -16,23 +16,27 @@ import click
 from tests.bench import process
 from tests.bench.publish import publish_10000
 from tests.bench.report import medians, table
-from tests.bench.systems import Rivals, Row, UnavailableError, tickwire
+from tests.bench.sweep import SWEEP, fit
+from tests.bench.systems import WORKLOADS, Rivals, Row, UnavailableError, tickwire
 
-WORKLOADS = ("full-50", "full-200", "echo-min")
+#: What is measured when nothing is named; the others take long, or belong to the sweep.
+USUAL = "^(full|echo|publish|aoi-1000$|aoi-private)"
 OUT = Path("build/bench")
 
 
 @click.command()
-@click.option("--only", default=".", help="Regular expression: which workloads.")
+@click.option("--only", default=USUAL, help="Regular expression: which workloads.")
 @click.option("--clients", default="1000", help="Counts of clients, separated by commas.")
 @click.option("--seconds", default=10.0, help="Measured time of a point.")
 @click.option("--repeats", default=3, help="How often each point is measured.")
 @click.option("--rivals", type=click.Path(path_type=Path), default=Path("../shared/rivals"), help="Folder of rivals.")
 def main(only: str, clients: str, seconds: float, repeats: int, rivals: Path) -> None:
     """Measure workloads and write build/bench/results.json and table.md."""
-    chosen = [name for name in (*WORKLOADS, "publish-10000") if re.search(only, name)]
+    chosen = [name for name in (*WORKLOADS, "publish-10000", "aoi-sweep") if re.search(only, name)]
     if not chosen:
-        raise click.BadParameter(f"no workload matches {only!r}; there are {', '.join(WORKLOADS)}, publish-10000")
+        raise click.BadParameter(
+            f"no workload matches {only!r}; there are {', '.join(WORKLOADS)}, publish-10000, aoi-sweep"
+        )
     counts = [int(count) for count in clients.split(",")]
     field: Rivals | None = Rivals(rivals, OUT / "rivals")
     try:
@@ -41,7 +45,9 @@ def main(only: str, clients: str, seconds: float, repeats: int, rivals: Path) ->
         click.secho(f"Measuring ourselves alone: {why}", fg="yellow", err=True)
         field = None
     rows: list[Row] = [publish_10000()] if "publish-10000" in chosen else []
-    points = [(name, count) for name in chosen if name in WORKLOADS for count in counts]
+    points = [(name, count) for name in chosen if name in WORKLOADS for count in WORKLOADS[name].clients or counts]
+    if "aoi-sweep" in chosen:
+        points += [point for point in SWEEP if point not in points]
     for repeat in range(repeats):
         for workload, count in points:
             click.echo(f"{workload} x {count}, {repeat + 1} of {repeats}", err=True)
@@ -53,7 +59,7 @@ def _one_round(field: Rivals | None, workload: str, clients: int, seconds: float
     """All systems once, ours first: its frames' size is what the floor sends."""
     ours = _measured(lambda: tickwire(workload, clients, seconds))
     rows = [ours]
-    if field is not None:
+    if field is not None and WORKLOADS[workload].rival:
         rows.append(_measured(lambda: field.floor(workload, clients, seconds, round(ours["bytes_per_client_tick"]))))
         rows.append(_measured(lambda: field.colyseus(workload, clients, seconds)))
     return rows
@@ -73,7 +79,7 @@ def _write(rows: list[Row]) -> None:
     middle = medians(rows)
     (OUT / "results.json").write_text(json.dumps(middle, indent=2) + "\n")
     (OUT / "points.json").write_text(json.dumps({"machine": process.machine(), "points": rows}, indent=2) + "\n")
-    text = f"{process.machine()}\n\n{table(middle)}"
+    text = "\n".join(part for part in (process.machine(), "", table(middle), fit(middle)) if part is not None)
     (OUT / "table.md").write_text(text + "\n")
     click.echo(text)
 

@@ -27,8 +27,8 @@ OUT = Path("build/bench/stalled_readers.json")
 STALLED = (0, 1, 50)
 #: Healthy clients in this process that note when each frame came; the bots are in another one.
 PROBES = 4
-#: How long it takes until all players who are to stall have stopped, and then until the measurement, in seconds.
-STOP_SECONDS, SETTLE_SECONDS = 0.5, 2.0
+#: How long players who are to stall play before, and how long after that the measurement begins, in seconds.
+PLAY_SECONDS, SETTLE_SECONDS = 1.0, 1.0
 PATIENCE_SECONDS = 60.0
 
 _FIGURES = (
@@ -58,10 +58,11 @@ class Bench:
     async def point(self, stalled: int, seconds: float) -> dict[str, Any]:
         """Measure with so many stalled players, who are gone again afterwards."""
         async with trio.open_nursery() as nursery:
-            for _ in range(stalled):
-                reader = RecordingClient(self._url)
+            readers = [RecordingClient(self._url) for _ in range(stalled)]
+            for reader in readers:
                 await nursery.start(reader.run)
-                await trio.sleep(STOP_SECONDS / stalled)
+            await trio.sleep(PLAY_SECONDS)
+            for reader in readers:
                 reader.stall()
             await trio.sleep(SETTLE_SECONDS)
             row = await self._measure(seconds)

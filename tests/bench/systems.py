@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tests.bench import process
 
@@ -20,8 +21,34 @@ WARM_UP_SECONDS = 2.0
 #: Most that a point may take besides the measured time, in seconds.
 PATIENCE_SECONDS = 90.0
 
-_ROOMS = {"full-50": "Full50", "full-200": "Full200", "echo-min": "EchoMin", "aoi-1000": "Aoi1000"}
-_ENTITIES = {"full-50": 50, "full-200": 200, "echo-min": 1, "aoi-1000": 1000}
+
+@dataclass(frozen=True)
+class Workload:
+    """What is measured.
+
+    Attributes:
+        room: the class in `rooms`.
+        entities: how many a client sees, for bytes per entity; None where that differs from client to client.
+        rival: whether the rivals know it.
+        clients: counts that it is measured with, whatever the command line says; empty to do as it says.
+    """
+
+    room: str
+    entities: int | None = None
+    rival: bool = True
+    clients: tuple[int, ...] = ()
+
+
+WORKLOADS: Final = {
+    "full-50": Workload("Full50", 50),
+    "full-200": Workload("Full200", 200),
+    "echo-min": Workload("EchoMin", 1),
+    "aoi-1000": Workload("Aoi1000"),
+    "aoi-private": Workload("AoiPrivate", rival=False),
+    "aoi-10000": Workload("Aoi10000", rival=False, clients=(2000,)),
+    "aoi-radius-150": Workload("Aoi1000Radius150", rival=False),
+    "aoi-radius-600": Workload("Aoi1000Radius600", rival=False),
+}
 
 
 class UnavailableError(Exception):
@@ -31,7 +58,7 @@ class UnavailableError(Exception):
 def tickwire(workload: str, clients: int, seconds: float) -> Row:
     """Our own server, in a process of its own, with our bots in another."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.server", _ROOMS[workload]],
+        [sys.executable, "-m", "tests.bench.server", WORKLOADS[workload].room],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -73,7 +100,7 @@ def _tickwire_point(server: subprocess.Popen[str], workload: str, clients: int, 
         "cpu_us_per_client_tick": spent.total / client_ticks * 1e6,
         "cpu_system_us_per_client_tick": spent.system / client_ticks * 1e6,
         "bytes_per_client_tick": frame_bytes,
-        "bytes_per_entity_tick": frame_bytes / _ENTITIES[workload],
+        "bytes_per_entity_tick": _per_entity(workload, frame_bytes),
         "rss_kib_per_connection": (full_kib - empty_kib) / clients,
         "tick_hz": ticks / (after["now"] - before["now"]),
         "tick_late_ms_p99": after["lateness_ms"]["p99"],
@@ -84,6 +111,11 @@ def _tickwire_point(server: subprocess.Popen[str], workload: str, clients: int, 
         "latency_ms_p99": report["latency_ms"]["p99"],
         "desyncs": report["desyncs"],
     }
+
+
+def _per_entity(workload: str, frame_bytes: float) -> float | None:
+    entities = WORKLOADS[workload].entities
+    return None if entities is None else frame_bytes / entities
 
 
 def _await_players(server: subprocess.Popen[str], clients: int) -> None:
@@ -160,7 +192,7 @@ class Rivals:
             "cpu_us_per_client_tick": point["cpuUsPerClientTick"],
             "cpu_system_us_per_client_tick": point["cpuSysUsPerClientTick"],
             "bytes_per_client_tick": point["bytesPerClientTick"],
-            "bytes_per_entity_tick": point["bytesPerClientTick"] / _ENTITIES[workload],
+            "bytes_per_entity_tick": _per_entity(workload, point["bytesPerClientTick"]),
             "rss_kib_per_connection": point["rssPerConn"] / 1024,
             "tick_hz": point["tickHz"],
             "tick_late_ms_p99": None,  # it does not tell
