@@ -25,6 +25,10 @@ from gameserver.world.publish import PublishedWorld
 HASH_SECONDS: Final = 1.0
 
 
+#: While some players are sent nothing, it is looked up this often, in ticks, which ids nobody holds any more.
+KNOWN_TICKS: Final = 8
+
+
 class Delivery:
     """Sends a room's players what the published world has become since what each of them holds.
 
@@ -171,6 +175,8 @@ class Delivery:
         """Tell the world which freed ids no player holds any more."""
         known = tick = self._published.tick
         if skipped:
+            if tick % KNOWN_TICKS:
+                return  # what was known then still holds
             held = [player._baseline or player._held_tick for player in seats.values()]
             known = min((held_tick for held_tick in held if held_tick), default=known)
             known = max(known, tick - limits.LONGEST_REST_TICKS)

@@ -133,8 +133,9 @@ class Pace:
         on_the_way = self._on_the_way
         assert on_the_way is not None
         self._take_answers(on_the_way, tick, acknowledged)
-        overdue = on_the_way and tick - on_the_way[0] > min(self._shortest, self._last_shortest) + _JITTER_TICKS
-        if overdue or tick < self._due:
+        shortest = min(self._shortest, self._last_shortest)
+        patience = self.window if shortest == math.inf else shortest + _JITTER_TICKS
+        if tick < self._due or (on_the_way and tick - on_the_way[0] > patience):
             return False
         if not self._queued:
             self._spacing = max(1.0, self._spacing * _SPACING_DECAY)

@@ -1,4 +1,4 @@
-"""The game in README.md is complete: it is taken from there and played."""
+"""The games in README.md are complete: they are taken from there and played."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gameserver import serve
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def game() -> dict[str, Any]:
-    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "class Space(Room)" in block)
+def game(marker: str = "class Space(Room)") -> dict[str, Any]:
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.S) if marker in block)
     namespace: dict[str, Any] = {"__name__": "my_game"}
     exec(compile(code, "README.md", "exec", dont_inherit=True), namespace)
     return namespace
@@ -35,3 +35,34 @@ async def test_the_game_in_the_readme_plays(autojump_clock: MockClock) -> None:
                 session.send_input(thrust=True, turn=0.5)
                 await session.next_frame()
             assert ship.heading > 0
+
+
+async def test_the_views_in_the_readme_show_what_they_say(autojump_clock: MockClock) -> None:
+    with trio.fail_after(60):
+        async with serve(game("class Hunt(Room)")["Hunt"]) as server, trio.open_nursery():
+            target = server.local("hunt")
+            async with gameclient.connect(target) as one, gameclient.connect(target) as two:
+                async with gameclient.connect(target) as three:
+                    await three.next_frame()
+                    sessions = (one, two, three)
+                    for session in sessions:
+                        for _ in range(3):
+                            await session.next_frame()
+                    # They stand at x = 200, 400 and 600: the first and the third are 400 apart.
+                    assert [sorted(tank.x for tank in session.world["Tank"]) for session in sessions] == [
+                        [200, 400],
+                        [200, 400, 600],
+                        [400, 600],
+                    ]
+                    for session in sessions:
+                        for tank in session.world["Tank"]:
+                            assert tank.ammo == (40 if tank.mine else None)
+                            assert tank.orders == ("" if tank.team == session.player % 2 else None)
+                        assert [card.face for card in session.world["Card"]] == [7]
+                        assert len(session.world["Score"]) == 3
+                    one.send("spectate")
+                    while not any(tank.x == 600 for tank in one.world["Tank"]):
+                        await one.next_frame()
+                while any(tank.x == 600 for tank in one.world["Tank"]):
+                    await one.next_frame()
+                assert sorted(tank.x for tank in one.world["Tank"]) == [200, 400]
