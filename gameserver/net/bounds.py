@@ -34,8 +34,8 @@ CANCELLED_CLOSE_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 0.5
 
 #: The most unsent bytes in the kernel before it calls a TCP socket full. All of it is already old when it leaves, so it
-#: should be small: measured with a reader at half speed and no window of acknowledgements, the state was 560 ms old with
-#: 16 KiB, 171 ms with 1 KiB and 170 with 512 bytes. A frame larger than that is still taken whole, and drains.
+#: should be small: with a reader at half speed and no window of acknowledgements the state was 560 ms old with 16 KiB,
+#: 171 ms with 1 KiB and 170 with 512 bytes. A frame larger than that is still taken whole, and drains.
 UNSENT_BYTES: Final = 1024
 #: A TCP peer that acknowledges nothing for so long is gone, in milliseconds; the kernel's own patience is 15 minutes.
 TCP_USER_TIMEOUT_MS: Final = 15_000

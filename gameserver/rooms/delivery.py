@@ -29,6 +29,10 @@ HASH_SECONDS: Final = 1.0
 KNOWN_TICKS: Final = 8
 
 
+#: For so many ticks after a player was sent nothing, past integers are kept for those who fall behind.
+REMEMBER_TICKS: Final = 64
+
+
 class Delivery:
     """Sends a room's players what the published world has become since what each of them holds.
 
@@ -42,6 +46,7 @@ class Delivery:
         self._room = room
         self._published = published
         self._sight = sight
+        self._remember_until = 0
         self._frames = FrameMaker(published, sight, max(1, round(HASH_SECONDS * room.rate)), frame_header)
 
     def send(self, seats: Mapping[Link, Player], received: float, deadline: float, now: float) -> None:
@@ -61,6 +66,9 @@ class Delivery:
             waited_us = min(int((now - received) * 1e6), messages.U32)
             skipped += self._write(links, players, bodies, waited_us, received, deadline)
         self._room.stats.frames_skipped += skipped
+        if skipped:
+            self._remember_until = self._published.tick + REMEMBER_TICKS
+        self._published.remembers = self._published.tick < self._remember_until
         self._note_known_tick(seats, skipped)
 
     def _choose(self, seats: Mapping[Link, Player]) -> tuple[list[Link], list[Player]]:

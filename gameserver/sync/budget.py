@@ -227,7 +227,7 @@ def _pack(plan: _Plan) -> bytes:
         for mask, fields in changed_blocks(table, plan.kept, plan.kept_ticks):
             chosen = mask & plan.chosen_kept
             if chosen.any():
-                blocks.append(pack_block(table, plan.kept, chosen, fields, exact=False))
+                blocks.append(pack_block(table, plan.kept, chosen, fields, None))
     if whole is None and not blocks and not len(plan.removed):
         return b""
     return _encode([table.index, None, columns.pack_ids(plan.removed) if len(plan.removed) else None, whole, *blocks])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gameprotocol import _columns as columns
 from gameprotocol import _fields as kinds
-from gameserver.world.publish import IntColumn, PublishedTable
+from gameserver.world.publish import Differences, IntColumn, PublishedTable
 
 _Mask: TypeAlias = NDArray[np.bool_]
 _encode = msgspec.msgpack.Encoder().encode
@@ -32,7 +32,7 @@ def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> byt
 
     Args:
         baseline: a published tick, at most `limits.HISTORY_TICKS` before the last one.
-        previous_tick: the published tick before the last one: a receiver at it is sent small differences.
+        previous_tick: the published tick before the last one: its integers are always known.
     """
     removed = table.removed_since(baseline)
     held, whole = table.ids, None
@@ -41,7 +41,11 @@ def delta_chunk(table: PublishedTable, baseline: int, previous_tick: int) -> byt
         if new.any():
             whole = pack_whole(table, held[new])
             held = held[~new]
-    blocks = _blocks(table, held, baseline, exact=baseline == previous_tick) if len(held) else []
+    blocks = []
+    if len(held):
+        differences = table.differences(baseline, previous_tick)
+        for mask, fields in changed_blocks(table, held, baseline):
+            blocks.append(pack_block(table, held, mask, fields, differences))
     if whole is None and not blocks and not len(removed):
         return None
     return _encode([table.index, None, columns.pack_ids(removed) if len(removed) else None, whole, *blocks])
@@ -58,11 +62,6 @@ def _column(table: PublishedTable, i: int, ids: IntColumn) -> Any:
         store = table.objects[i]
         return [store[id] for id in ids.tolist()]
     return columns.pack_column(kind, table.integers[i][ids])
-
-
-def _blocks(table: PublishedTable, held: IntColumn, baseline: int, exact: bool) -> list[list[Any]]:
-    """Changed fields of the rows ``held``; ``exact``: the receiver holds the tick before, so differences may go."""
-    return [pack_block(table, held, mask, fields, exact) for mask, fields in changed_blocks(table, held, baseline)]
 
 
 def changed_blocks(table: PublishedTable, held: IntColumn, baseline: int | IntColumn) -> list[tuple[_Mask, list[int]]]:
@@ -104,8 +103,14 @@ def _add_to_group(
     groups.append((mask, [i]))
 
 
-def pack_block(table: PublishedTable, held: IntColumn, mask: _Mask, fields: list[int], exact: bool) -> list[Any]:
-    """Some fields of those rows of ``held`` for which ``mask`` is true; at least one."""
+def pack_block(
+    table: PublishedTable, held: IntColumn, mask: _Mask, fields: list[int], differences: Differences | None
+) -> list[Any]:
+    """Some fields of those rows of ``held`` for which ``mask`` is true; at least one.
+
+    Args:
+        differences: to what the receiver holds, None when that is not known.
+    """
     count = int(np.count_nonzero(mask))
     if count == len(held):
         ids, named = held, None
@@ -114,13 +119,10 @@ def pack_block(table: PublishedTable, held: IntColumn, mask: _Mask, fields: list
         named = columns.pack_ids(ids) if count < len(held) // 8 else columns.pack_bitmap(mask)
     block: list[Any] = [named]
     for i in fields:
+        kind = table.kinds[i]
         block.append(i)
-        block.append(
-            _differences(table, i, ids) if exact and table.kinds[i].takes_differences else _column(table, i, ids)
-        )
+        if differences is not None and kind.takes_differences:
+            block.append(columns.pack_differences(kind, table.integers[i][ids], differences(i, ids)))
+        else:
+            block.append(_column(table, i, ids))
     return block
-
-
-def _differences(table: PublishedTable, i: int, ids: IntColumn) -> Any:
-    difference = np.where(table.changed_tick[i][ids] == table.field_changed_tick[i], table.difference[i][ids], 0)
-    return columns.pack_differences(table.kinds[i], table.integers[i][ids], difference)

@@ -42,7 +42,7 @@ class TablePacker:
         self._table = table
         self._previous_tick = previous_tick
         self._absolutes: dict[int, NDArray[Any]] = {}
-        self._differences: dict[int, tuple[NDArray[np.int8], bool] | None] = {}
+        self._differences: dict[tuple[int, int], tuple[NDArray[np.int8], bool] | None] = {}
 
     def chunks(self, moves: Moves, baseline: int) -> list[bytes]:
         """For each group its chunk, empty when it needs none.
@@ -117,16 +117,15 @@ class TablePacker:
 
     def _blocks(self, kept: GroupedIds, baseline: int, heads: _Heads) -> tuple[list[bytes], dict[int, list[bytes]]]:
         """For each group a chunk of what changed in most rows; and of some groups the blocks that it needs besides."""
-        exact = baseline == self._previous_tick
         dense, sparse = self._changed_fields(baseline)
         groups = len(kept.offsets) - 1
-        chunks = self._block(heads[1] + _NIL + _NIL, kept, None, dense, exact) if dense else [b""] * groups
+        chunks = self._block(heads[1] + _NIL + _NIL, kept, None, dense, baseline) if dense else [b""] * groups
         blocks: dict[int, list[bytes]] = {}
         ranks = self._table.ranks()[kept.ids] if sparse else None
         for mask, fields in sparse:
             changed = mask[ranks]
             if changed.any():
-                for group, block in self._sparse_block(kept, changed, fields, exact):
+                for group, block in self._sparse_block(kept, changed, fields, baseline):
                     blocks.setdefault(group, []).append(block)
         return chunks, blocks
 
@@ -148,7 +147,7 @@ class TablePacker:
         return sorted(dense), sparse
 
     def _sparse_block(
-        self, kept: GroupedIds, changed: NDArray[np.bool_], fields: list[int], exact: bool
+        self, kept: GroupedIds, changed: NDArray[np.bool_], fields: list[int], baseline: int
     ) -> Iterable[tuple[int, bytes]]:
         """The groups in which some rows changed, and for each the block of those rows."""
         rows = kept.chosen(changed)
@@ -157,10 +156,10 @@ class TablePacker:
             changed = changed[np.repeat(rows.counts > 0, kept.counts)]
             kept, rows = kept.select(having), rows.select(having)
         names = Segment.bits((), changed, kept.offsets)
-        return zip(having.tolist(), self._block(b"", rows, names, fields, exact), strict=True)
+        return zip(having.tolist(), self._block(b"", rows, names, fields, baseline), strict=True)
 
     def _block(
-        self, before: bytes, rows: GroupedIds, names: Segment | None, fields: list[int], exact: bool
+        self, before: bytes, rows: GroupedIds, names: Segment | None, fields: list[int], baseline: int
     ) -> list[bytes]:
         """For each group ``before`` and one block; empty for a group without rows."""
         head, present = before + _array(1 + 2 * len(fields)), rows.counts > 0
@@ -173,7 +172,7 @@ class TablePacker:
             starts = scatter(head, segments, present)
             return [start + column for start, column in zip(starts, self._objects(fields[0], rows), strict=True)]
         for i in fields:
-            segments += self._segments(i, rows, exact)
+            segments += self._segments(i, rows, baseline)
         return scatter(head, segments, present)
 
     def _objects(self, i: int, rows: GroupedIds) -> list[bytes]:
@@ -185,12 +184,12 @@ class TablePacker:
             for start, end in pairwise(rows.offsets.tolist())
         ]
 
-    def _segments(self, i: int, rows: GroupedIds, exact: bool) -> list[Segment]:
+    def _segments(self, i: int, rows: GroupedIds, baseline: int) -> list[Segment]:
         """The index and the column of one field of numbers."""
         index = tuple(_encode(i))
         if isinstance(self._table.kinds[i], kinds.Bool):
             return [Segment.bits(index, self._table.integers[i][rows.ids] != 0, rows.offsets)]
-        if not exact or (packed := self._difference(i)) is None:
+        if (packed := self._difference(i, baseline)) is None:
             return [Segment(index, self._absolute(i)[rows.ids], rows.counts)]
         small, has_escapes = packed[0][rows.ids], packed[1]
         if not has_escapes:
@@ -213,30 +212,34 @@ class TablePacker:
             self._absolutes[i] = made
         return made
 
-    def _difference(self, i: int) -> tuple[NDArray[np.int8], bool] | None:
-        """Differences to the previous tick by id as signed bytes, and whether some are escapes; None when absolute
-        integers are no larger.
-        """
-        if i not in self._differences:
-            self._differences[i] = self._make_difference(i)
-        return self._differences[i]
+    def _difference(self, i: int, baseline: int) -> tuple[NDArray[np.int8], bool] | None:
+        """Differences to ``baseline`` by id as signed bytes, and whether some are escapes.
 
-    def _make_difference(self, i: int) -> tuple[NDArray[np.int8], bool] | None:
+        None when they are not known, or absolute integers are no larger.
+        """
+        if (i, baseline) not in self._differences:
+            self._differences[i, baseline] = self._make_difference(i, baseline)
+        return self._differences[i, baseline]
+
+    def _make_difference(self, i: int, baseline: int) -> tuple[NDArray[np.int8], bool] | None:
         table = self._table
         kind = table.kinds[i]
-        if not kind.takes_differences or kind.highest - kind.lowest < 256:
+        differences = table.differences(baseline, self._previous_tick)
+        if differences is None or not kind.takes_differences or kind.highest - kind.lowest < 256:
             return None
-        last = table.field_changed_tick[i]
-        difference = np.where(table.changed_tick[i] == last, table.difference[i], 0)
+        held = table.ids[table.spawned_tick[table.ids] <= baseline]
+        difference = differences(i, held)
         if kind.modulus:
             half = kind.modulus >> 1
             difference = ((difference + half) & (kind.modulus - 1)) - half
         large = (difference <= _ESCAPE) | (difference > 127)
-        escapes = int(np.count_nonzero(large[table.ids]))
-        if escapes * 2 > len(table.ids):
+        escapes = int(np.count_nonzero(large))
+        if escapes * 2 > len(held):
             return None
         difference[large] = _ESCAPE
-        return difference.astype(np.int8), escapes > 0
+        small = np.zeros(len(table.spawned_tick), np.int8)
+        small[held] = difference
+        return small, escapes > 0
 
 
 class _Heads(dict[int, bytes]):

@@ -8,6 +8,7 @@ tick can be read off, so a player whose link skipped ticks is served from the sa
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -24,6 +25,11 @@ from gameserver.world.table import Table
 from gameserver.world.world import WireTable, World
 
 IntColumn: TypeAlias = NDArray[np.int64]
+#: Of field index and ids (that were there at the baseline) how much each integer has changed, int64.
+Differences: TypeAlias = Callable[[int, IntColumn], IntColumn]
+#: How many past ticks' integers are kept while some player is not sent every tick. A link with a third of the bandwidth
+#: it needs is sent every third tick; after more ticks differences seldom fit into a byte.
+PAST_TICKS: Final = 8
 _FIRST_IDS: Final = 16
 _NO_IDS: Final = np.empty(0, np.int64)
 
@@ -69,6 +75,7 @@ class PublishedTable:
         self.spawn_tick = 0
         self.removal_tick = 0
         self._removals: deque[tuple[int, IntColumn, IntColumn]] = deque()
+        self._past: deque[tuple[int, IntColumn]] = deque(maxlen=PAST_TICKS)
 
     def publish(self, tick: int) -> None:
         """Take over the table's present state as that of ``tick``.
@@ -88,6 +95,26 @@ class PublishedTable:
                 self._publish_objects(i, source, row_ids, tick)
             else:
                 self._publish_numbers(i, source.read(row_ids), row_ids, tick)
+
+    def remember(self, tick: int) -> None:
+        """Keep the integers of this tick for some more: so that players who hold it can be sent small differences."""
+        self._past.append((tick, self.integers.copy()))
+
+    def differences(self, baseline: int, previous_tick: int) -> Differences | None:
+        """What tells how much integers have changed since ``baseline``, None when that is not known any more.
+
+        Args:
+            previous_tick: the published tick before the last one. Its integers are always known.
+        """
+        if baseline == previous_tick:
+            return self._last_differences
+        for tick, integers in self._past:
+            if tick == baseline:
+                return lambda i, ids: self.integers[i][ids] - integers[i][ids]
+        return None
+
+    def _last_differences(self, i: int, ids: IntColumn) -> IntColumn:
+        return np.where(self.changed_tick[i][ids] == self.field_changed_tick[i], self.difference[i][ids], 0)
 
     def removed_since(self, baseline: int) -> IntColumn:
         """Ids, ascending, of entities that were there at ``baseline`` and are gone now."""
@@ -181,12 +208,14 @@ class PublishedWorld:
     """What players can know of a world.
 
     Attributes:
+        remembers: whether the integers of past ticks are kept; costs a copy of them in each tick.
         tick: the last published tick; 0 before the first.
         previous_tick: the one before it; differences are against this.
         tables: in schema order.
     """
 
     def __init__(self, world: World) -> None:
+        self.remembers = False
         self.tick = 0
         self.previous_tick = 0
         self.tables = [PublishedTable(index, wire, world) for index, wire in enumerate(world.wire_tables())]
@@ -199,6 +228,8 @@ class PublishedWorld:
         with np.errstate(over="ignore"):
             for table in self.tables:
                 table.publish(tick)
+                if self.remembers:
+                    table.remember(tick)
         self.previous_tick, self.tick = self.tick, tick
 
     def hash(self) -> int:

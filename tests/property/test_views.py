@@ -140,7 +140,7 @@ class Theatre:
         self.links: list[FakeLink] = []
         self.replicas: dict[FakeLink, Replica] = {}
         self.applied: dict[FakeLink, int] = {}
-        self.last_seen_from: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.last_seen_from: dict[int, tuple[int, int]] = {}
         self.frames = 0
 
     def fresh(self, what: str) -> str:
@@ -173,13 +173,12 @@ class Theatre:
 
     def seen_by(self, player: Any, cells: Any) -> dict[str, dict[int, dict[str, Any]]]:
         world, number = self.room.world, player.number
+        rows = [ship for ship in world[Ship] if ship.owner is player]
+        own = tuple(sorted({cells["Ship", ship.id] for ship in rows}))
+        if rows:  # of several that are gone at once, the one that the table has last counts
+            self.last_seen_from[number] = cells["Ship", rows[-1].id]
         if player._watched is None:
-            own = tuple(sorted({cells["Ship", ship.id] for ship in world[Ship] if ship.owner is player}))
-            centres = self.last_seen_from[number] = own or self.last_seen_from.get(number, ())[-1:]
-            if own:  # of several that are gone at once, the one that the table has last counts
-                rows = [ship for ship in world[Ship] if ship.owner is player]
-                self.last_seen_from[number] = (*own, cells["Ship", rows[-1].id])
-                centres = own
+            centres = own or tuple(self.last_seen_from[at] for at in [number] if at in self.last_seen_from)
         else:
             for watched in player._watched:
                 if watched.entity is not None and watched.entity.alive:

@@ -1,7 +1,8 @@
-"""Chunks for many groups at once: each, read by the real replica, leads from what its group held to what it sees now."""
+"""Chunks for many groups at once: each, read by a real replica, leads from what its group held to what it sees now."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgpack
@@ -37,7 +38,7 @@ class Probe(Entity):
 
 
 #: So many fields that their indexes need more than one byte, with every sort of them beyond that.
-Wide = type(Entity)(
+Wide: Any = type(Entity)(  # type: ignore[misc]
     "Wide",
     (Entity,),
     {f"n{at}": uint(16) for at in range(130)}
@@ -130,8 +131,21 @@ class Scene:
     def come_and_go(self) -> None:
         for row in self.some(0.1).tolist():
             self.world.despawn(self.entities.at(row))
+        self.world.fill_gaps()
         for _ in range(self.random.integers(1, 6)):
             self.world.spawn(self.entity_type, x=float(self.random.uniform(-4000, 4000)), name="new")
+
+    def flood(self) -> None:
+        """Very many fields change, in all rows."""
+        for name in self.entity_type._fields:
+            if name.startswith("n") and name != "name":
+                getattr(self.entities, name)[:] += self.random.integers(0, 3, len(self.entities))
+
+    def trickle(self) -> None:
+        """Very many fields change, each in rows of its own."""
+        for name in self.entity_type._fields:
+            if name.startswith("n") and name != "name" and self.random.random() < 0.3:
+                getattr(self.entities, name)[self.some(0.05)] += 1
 
     def nothing(self) -> None:
         pass
@@ -161,6 +175,15 @@ class Scene:
         plain = plain if self.everything.baseline else full_chunk(self.table)
         self.bring(self.everything, {*self.table.ids.tolist()}, plain or b"")
 
+    def send_all(self) -> bytes:
+        """Bring the first group, which sees everything, up to date; the chunk."""
+        [group, *_] = self.groups
+        seen = {*self.table.ids.tolist()}
+        packer = TablePacker(self.table, self.published.previous_tick)
+        [chunk] = packer.chunks(Moves(ids([group.held]), ids([seen])), group.baseline)
+        self.bring(group, seen, chunk)
+        return chunk
+
     def bring(self, group: Group, seen: set[int], chunk: bytes) -> None:
         """Apply a chunk; the replica must then hold what is seen, as it is published."""
         back = self.tick - group.baseline if group.baseline else 0
@@ -185,7 +208,10 @@ def ids(sets: list[set[int]]) -> GroupedIds:
     return GroupedIds(np.array([id for group in sets for id in sorted(group)], np.int64), offsets)
 
 
-DEEDS = ("crawl", "crawl", "jump", "scatter", "hurt", "flash", "speak", "befriend", "come_and_go", "nothing")
+DEEDS = (
+    *("crawl", "crawl", "jump", "scatter", "hurt", "flash"),
+    *("flood", "trickle", "speak", "befriend", "come_and_go", "nothing"),
+)
 
 
 @examples(80)
@@ -268,7 +294,41 @@ def test_removals_are_named_in_the_shorter_way(gone: Any, bytes_: int) -> None:
     assert len(removed[0] if isinstance(removed, list) else removed) == bytes_
 
 
-@pytest.mark.parametrize("count", [1, 2, 300])
+@pytest.mark.parametrize("steps", [-129, -128, -127, -1, 127, 128, 129])
+@pytest.mark.parametrize("rows", [3, 600])
+def test_differences_at_the_ends_of_a_byte(rows: int, steps: int) -> None:
+    """One row moves and turns so many steps; beyond a byte its place is sent as it is."""
+    scene = Scene(Probe, rows, 1, 5)
+    scene.entities.x = scene.random.integers(-60_000, 60_000, rows) / 16
+    scene.publish()
+    scene.send_all()
+    scene.entities.x += 1 / 16
+    scene.entities.heading += math.tau / 1024
+    scene.entities.x[rows - 1] += (steps - 1) / 16
+    scene.entities.heading[rows - 1] += (steps - 1) * math.tau / 1024
+    scene.publish()
+    _, _, _, _, [_, _, x, _, heading] = msgpack.unpackb(scene.send_all())
+    assert [len(x), len(heading)] == [1 if -128 < steps < 128 else 2] * 2
+
+
+@pytest.mark.parametrize("gap", [253, 254, 255, 256])
+def test_gaps_at_the_end_of_a_byte(gap: int) -> None:
+    scene = Scene(Probe, 1200, 1, 5)
+    scene.publish()
+    [group] = scene.groups
+    few = {gap, 2 * gap, 3 * gap + 1, 3 * gap + 2}
+    [chunk] = TablePacker(scene.table, 0).chunks(Moves(ids([set()]), ids([few])), 0)
+    scene.bring(group, few, chunk)
+    everything = {*range(1, 1201)}
+    scene.publish()
+    [chunk] = TablePacker(scene.table, 1).chunks(Moves(ids([few]), ids([everything])), 1)
+    scene.bring(group, everything, chunk)
+    scene.publish()
+    [chunk] = TablePacker(scene.table, 2).chunks(Moves(ids([everything]), ids([everything - few])), 2)
+    scene.bring(group, everything - few, chunk)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 12, 300])
 def test_whole_rows_with_ids_far_apart(count: int) -> None:
     scene = Scene(Probe, 3000, 1, 5)
     scene.speak()
