@@ -37,7 +37,8 @@ class View:
     def __or__(self, other: View) -> View:
         if not isinstance(other, View):
             return NotImplemented
-        return AnyOf((*parts(self), *parts(other)))
+        either = (*parts(self), *parts(other))
+        return Everyone() if any(isinstance(part, Everyone) for part in either) else AnyOf(either)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ _AXIS_MASK: Final = (1 << _AXIS_BITS) - 1
 _BIAS: Final = 1 << (_AXIS_BITS - 1)
 #: Largest reach in cells, along one axis; what is added to an outermost cell must not run into the next axis.
 MOST_REACH: Final = 64
+#: A look-up table for the rectangle of cells that holds all rows may have so many entries, and eight a row.
+_DENSE_CELLS: Final = 1 << 16
 #: So that a radius of a whole number of cells is that, whatever the division gives.
 _ROUNDING: Final = 1e-9
 _FARTHEST: Final = _BIAS - MOST_REACH - 1
@@ -133,6 +135,7 @@ class CellIndex:
         order = np.argsort(cells, kind="stable")
         self._cells = cells[order]
         self._ranks = ranks[order]
+        self._dense = _DenseCells.of(self._cells)
 
     def around(self, centres: IntColumn, groups: IntColumn, near: Neighbourhood) -> tuple[IntColumn, IntColumn]:
         """The rows around some cells.
@@ -143,10 +146,46 @@ class CellIndex:
             Group and rank of each (centre, row) that are near each other, in the order of the groups.
         """
         runs = len(near.starts)
-        first = np.searchsorted(self._cells, (centres[:, None] + near.starts).ravel())
-        behind = np.searchsorted(self._cells, (centres[:, None] + near.ends).ravel())
+        places = self._dense.places if self._dense is not None else self._search
+        first = places((centres[:, None] + near.starts).ravel())
+        behind = places((centres[:, None] + near.ends).ravel())
         lengths = behind - first
         ends = lengths.cumsum()
         total = int(ends[-1]) if len(ends) else 0
         at = np.repeat(first - ends + lengths, lengths) + np.arange(total)
         return np.repeat(np.repeat(groups, runs), lengths), self._ranks[at]
+
+    def _search(self, cells: IntColumn) -> IntColumn:
+        places: IntColumn = np.searchsorted(self._cells, cells)
+        return places
+
+
+class _DenseCells:
+    """How many rows lie before each cell of the rectangle that holds them all: a look-up in place of a search."""
+
+    def __init__(self, cells: IntColumn) -> None:
+        columns, lines = cells & _AXIS_MASK, cells >> _AXIS_BITS
+        self._first_column, self._first_line = int(columns.min()), int(lines[0])
+        self._width = int(columns.max()) - self._first_column + 1
+        self._lines = int(lines[-1]) - self._first_line + 1
+        self._rows = len(cells)
+        inside = (lines - self._first_line) * self._width + columns - self._first_column
+        counts = np.bincount(inside, minlength=self._width * self._lines)
+        self._before = np.concatenate((np.zeros(1, np.int64), counts.cumsum()))
+
+    @classmethod
+    def of(cls, cells: IntColumn) -> _DenseCells | None:
+        """For the cells of all rows, ascending; None when there are none, or the rectangle is much larger than they."""
+        if not len(cells):
+            return None
+        columns = cells & _AXIS_MASK
+        width, lines = int(columns.max() - columns.min()) + 1, int((cells[-1] >> _AXIS_BITS) - (cells[0] >> _AXIS_BITS))
+        return cls(cells) if width * (lines + 1) <= _DENSE_CELLS + 8 * len(cells) else None
+
+    def places(self, cells: IntColumn) -> IntColumn:
+        """How many rows lie in cells before each of these."""
+        columns = np.clip((cells & _AXIS_MASK) - self._first_column, 0, self._width)
+        lines = (cells >> _AXIS_BITS) - self._first_line
+        at = np.clip(lines * self._width + columns, 0, self._width * self._lines)
+        places: IntColumn = self._before[at]
+        return places

@@ -1,7 +1,7 @@
-"""Views and audiences over random worlds: each replica holds exactly what its player may see, and no byte of the rest.
+"""Views and audiences over random worlds: each replica holds exactly what its player may see, and nothing else.
 
-What a player may see is worked out anew here, entity by entity, in plain Python. The room is a real one, ticked by hand;
-links stall, forget to acknowledge, break and come back.
+What a player may see is worked out anew here, entity by entity, in plain Python. The room is a real one, ticked by
+hand; links stall, forget to acknowledge, break and come back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from gameprotocol import Frame, Replica, Schema, encode_resync
 from gameserver import (
     Entity,
-    Everyone,
     Nearby,
     Room,
     State,
@@ -196,31 +195,31 @@ class Theatre:
         cards = [card for card in world[Card] if card.holder == number]
         return {
             "Ship": {
-                ship.id: dict(
-                    owner=ship.owner.number if ship.owner else 0,
-                    hp=ship.hp,
-                    name=ship.name,
-                    team=ship.team,
-                    ammo=ship.ammo if ship.owner is player else None,
-                    secret=ship.secret if ship.owner is player else None,
-                    plan=ship.plan if player.groups.get("team") == ship.team else None,
-                )
+                ship.id: {
+                    "owner": ship.owner.number if ship.owner else 0,
+                    "hp": ship.hp,
+                    "name": ship.name,
+                    "team": ship.team,
+                    "ammo": ship.ammo if ship.owner is player else None,
+                    "secret": ship.secret if ship.owner is player else None,
+                    "plan": ship.plan if player.groups.get("team") == ship.team else None,
+                }
                 for ship in ships
             },
-            "Mine": {mine.id: dict(note=mine.note) for mine in mines},
+            "Mine": {mine.id: {"note": mine.note} for mine in mines},
             "Card": {
-                card.id: dict(face=card.face, bid=card.bid if player.groups.get("table") == card.table else None)
+                card.id: {"face": card.face, "bid": card.bid if player.groups.get("table") == card.table else None}
                 for card in cards
             },
             "Flag": {
-                flag.id: dict(points=flag.points, seal=flag.seal if flag.owner is player else None)
+                flag.id: {"points": flag.points, "seal": flag.seal if flag.owner is player else None}
                 for flag in world[Flag]
             },
             "Weather": {
-                1: dict(
-                    wind=world.state.wind,
-                    forecast=world.state.forecast if player.groups.get("team") == world.state.team else None,
-                )
+                1: {
+                    "wind": world.state.wind,
+                    "forecast": world.state.forecast if player.groups.get("team") == world.state.team else None,
+                }
             },
         }
 
