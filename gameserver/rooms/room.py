@@ -78,9 +78,9 @@ class Room:
         first_choice = seed if seed is not None else declared.seed
         self.seed_used = first_choice if first_choice is not None else random.SystemRandom().getrandbits(64)
         self.random = random.Random(self.seed_used)
-        self.stats = RoomStats()
         self.inputs: list[tuple[Player, Any]] = []
         self._players: dict[int, Player] = {}
+        self.stats = RoomStats(self._players.values)
         self.world = World(declared.entities, declared.state, self._players.get)
         if declared.state is not None:
             self.state = self.world.state

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: Ticks over which times are kept: 3.4 minutes at 20 Hz.
 _TIMES_KEPT: Final = 4096
@@ -24,15 +26,7 @@ class Times:
 
     def milliseconds(self) -> dict[str, float]:
         """``{"p50", "p99", "max"}`` in milliseconds; zeros when nothing was added."""
-        kept = self._seconds[: min(self._added, _TIMES_KEPT)]
-        if not len(kept):
-            return {"p50": 0.0, "p99": 0.0, "max": 0.0}
-        p50, p99 = np.percentile(kept, (50, 99))
-        return {
-            "p50": round(float(p50) * 1e3, 3),
-            "p99": round(float(p99) * 1e3, 3),
-            "max": round(float(kept.max()) * 1e3, 3),
-        }
+        return _spread(self._seconds[: min(self._added, _TIMES_KEPT)], 1e3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +62,13 @@ class RoomStats:
         take none, or was not to. coalesced_ticks: of them those that were merged into a later frame.
         messages: from players. joins, leaves: of players.
         resyncs: full frames that clients asked for. desyncs: of them those for which a client's hash differed.
+        links: how players' links keep up, as of now: see `summary_of`.
         lateness: from a tick's deadline to its begin. step_time: of a step, with handing out its inputs.
         tick_time: of a whole tick, with the steps that were caught up in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, players: Callable[[], Iterable[Any]] = tuple) -> None:
+        self._players = players
         self.ticks = 0
         self.overruns = 0
         self.dropped_ticks = 0
@@ -104,4 +100,28 @@ class RoomStats:
             if isinstance(value, Times)
             else value
             for name, value in vars(self).items()
-        }
+            if not name.startswith("_")
+        } | {"links": self.links}
+
+    @property
+    def links(self) -> dict[str, Any]:
+        """See the class."""
+        return summary_of([player.link_stats for player in self._players()])
+
+
+def summary_of(links: Sequence[LinkStats]) -> dict[str, Any]:
+    """Of all links: ``slow``, how many are; and ``{"p50", "p99", "max"}`` of window, round trip and age of the state."""
+    rtts = [link.rtt for link in links if link.rtt is not None]
+    return {
+        "slow": sum(link.is_slow for link in links),
+        "window_ticks": _spread([link.window_ticks for link in links], 1.0),
+        "rtt_ms": _spread(rtts, 1e3),
+        "state_age_ms": _spread([link.state_age for link in links], 1e3),
+    }
+
+
+def _spread(values: Sequence[float] | NDArray[np.float64], scale: float) -> dict[str, float]:
+    if not len(values):
+        return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+    p50, p99, most = np.percentile(values, (50, 99, 100)) * scale
+    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3), "max": round(float(most), 3)}
