@@ -94,7 +94,7 @@ class Delivery:
     def _admits(self, player: Player, tick: int) -> bool:
         """Whether a player may be sent a frame whose acknowledgement lags or whose link is slow."""
         pace = player._pace
-        admitted = pace.admits(tick, player.acknowledged_tick, player._baseline)
+        admitted = pace.admits(tick, player.acknowledged_tick, player._baseline or player._held_tick)
         self._note_pace(player)
         return admitted
 

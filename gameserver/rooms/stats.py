@@ -110,7 +110,7 @@ class RoomStats:
 
 
 def summary_of(links: Sequence[LinkStats]) -> dict[str, Any]:
-    """Of all links: ``slow``, how many are; and ``{"p50", "p99", "max"}`` of window, round trip and age of the state."""
+    """Of all links: ``slow``, how many are; and ``{"p50", "p99", "max"}`` of window, round trip and state age."""
     rtts = [link.rtt for link in links if link.rtt is not None]
     return {
         "slow": sum(link.is_slow for link in links),

@@ -9,11 +9,12 @@ round trip in ticks, rounded up, and one more. The round trip must be that of th
 each other, otherwise a queue would pay for its own growth: samples far above the shortest of the last seconds count as
 little above it (BBR keeps the shortest of 10 s too: Cardwell and others, 2016).
 
-A link that falls behind is *slow*: its frames are spaced by how fast it delivers them (the time between two
-acknowledgements of frames that were on their way together), a little less when they have found no queue, a little more
-when they have. So a frame meets an empty link, and is as fresh as the link allows. Measured in a model of a link with
-half the needed bandwidth and a round trip of 1.6 ticks: the state is 3.8 ticks old when it arrives, at the 95th
-percentile; with the window alone 8.8.
+A link that falls behind twice within a few seconds is *slow* (once may be a hiccup; it is waited for). Its frames are
+spaced by how fast it delivers them: the time between two acknowledgements of frames that were on their way together; a
+little less while they find no queue, a little more when they have. What a frame takes that travels alone is what they
+are measured against. So a frame meets an empty link, and is as fresh as the link allows. In a model of a link with half
+the needed bandwidth and a round trip of 1.6 ticks the state is 3.8 ticks old when it arrives, at the 95th percentile;
+with the window alone 8.8 (tests/unit/test_pacing.py has the model).
 """
 
 from __future__ import annotations
@@ -44,8 +45,11 @@ _SPACING_DECAY: Final = 0.97  # with each frame that finds no queue: how soon a 
 _QUEUE_WEIGHT: Final = 1 / 4
 _QUEUE_TICKS: Final = 0.7  # frames arrive so much later than the shortest, on average: there is a queue
 _DRAIN_TICKS: Final = 0.5  # what the next frame waits longer then
+_ALONE_WEIGHT: Final = 1 / 4  # of a frame's lag that travelled alone
 _NEARLY_ONE: Final = 1.05  # ticks; a spacing below it is that of a link that keeps up, and
 _FRAMES_TO_TRUST: Final = 10  # after so many frames in a row at that spacing it is one
+#: A link that has to be held back again within so many seconds is slow.
+AGAIN_SECONDS: Final = 2.0
 
 
 class Pace:
@@ -61,17 +65,22 @@ class Pace:
     """
 
     __slots__ = (
+        "_again_ticks",
+        "_alone",
         "_due",
         "_frames_in_time",
         "_half_ticks",
+        "_held_back_at",
         "_last_answer",
         "_last_shortest",
         "_on_the_way",
         "_queue",
         "_queued",
         "_renew_at",
+        "_resumed_at",
         "_shortest",
         "_spacing",
+        "_starts_anew",
         "limit",
         "round_trip",
         "window",
@@ -83,7 +92,13 @@ class Pace:
         self._half_ticks = max(1, round(SHORTEST_SECONDS * tick_rate))
         self._shortest = self._last_shortest = math.inf
         self._renew_at = 0
-        self._on_the_way: deque[int] | None = None  # ticks of frames; None while the link keeps up
+        self._again_ticks = round(AGAIN_SECONDS * tick_rate)
+        self._held_back_at = -self._again_ticks  # the last tick at which it was
+        self._starts_anew = False
+        self._resumed_at = 0  # when it was last written a frame while nothing was on its way
+        # Ticks of frames, and whether nothing was on its way before them; None while the link keeps up.
+        self._on_the_way: deque[tuple[int, bool]] | None = None
+        self._alone: float | None = None  # what a frame takes that travels alone, in ticks
         self._due = 0.0
         self._spacing = _FIRST_SPACING
         self._last_answer = -1
@@ -116,8 +131,9 @@ class Pace:
         return self.limit
 
     def restart(self) -> None:
-        """The client is about to start anew from a full frame: whatever was on its way, it did not wait for it."""
+        """The client starts anew from the next frame, a full one: it has dropped what was on its way."""
         self._on_the_way = None
+        self._starts_anew = True
         self.limit = self.window
 
     def admits(self, tick: int, acknowledged: int, written: int) -> bool:
@@ -127,28 +143,42 @@ class Pace:
             tick: the present one. acknowledged: the newest tick that the client holds. written: that of its last frame.
         """
         if self._on_the_way is None:
-            if acknowledged >= written:  # nothing is on its way, however long ago it was acknowledged
+            if acknowledged >= written or self._starts_anew:  # nothing is on its way, however long ago that was
+                self._starts_anew = False
+                self._resumed_at = tick
                 return True
+            if tick - max(acknowledged, self._resumed_at - 1) <= self.window:
+                return True
+            again, self._held_back_at = tick - self._held_back_at, tick
+            if again == 1 or again > self._again_ticks:
+                return False
             self._become_slow(tick, acknowledged, written)
         on_the_way = self._on_the_way
         assert on_the_way is not None
         self._take_answers(on_the_way, tick, acknowledged)
-        shortest = min(self._shortest, self._last_shortest)
-        patience = self.window if shortest == math.inf else shortest + _JITTER_TICKS
-        if tick < self._due or (on_the_way and tick - on_the_way[0] > patience):
+        if tick < self._due or (on_the_way and tick - on_the_way[0][0] > self._usual_ticks + 1):
             return False
         if not self._queued:
             self._spacing = max(1.0, self._spacing * _SPACING_DECAY)
         self._due = max(self._due, tick - 1) + self._spacing
-        on_the_way.append(tick)
+        on_the_way.append((tick, not on_the_way))
         self._frames_in_time = self._frames_in_time + 1 if self._spacing < _NEARLY_ONE else 0
         if self._frames_in_time > _FRAMES_TO_TRUST:
             self._on_the_way = None
             self.limit = self.window
         return True
 
+    @property
+    def _usual_ticks(self) -> float:
+        """What a frame takes from being written to being acknowledged when no other is before it."""
+        if self._alone is not None:
+            return self._alone
+        shortest = min(self._shortest, self._last_shortest)
+        return self.window if shortest == math.inf else shortest
+
     def _become_slow(self, tick: int, acknowledged: int, written: int) -> None:
-        self._on_the_way = deque(range(acknowledged + 1, written + 1))
+        self._on_the_way = deque((sent, False) for sent in range(acknowledged + 1, written + 1))
+        self._alone = None
         self._spacing = _FIRST_SPACING
         self._due = tick
         self._last_answer = -1
@@ -157,21 +187,25 @@ class Pace:
         self._frames_in_time = 0
         self.limit = SLOW
 
-    def _take_answers(self, on_the_way: deque[int], tick: int, acknowledged: int) -> None:
-        if not on_the_way or on_the_way[0] > acknowledged:
+    def _take_answers(self, on_the_way: deque[tuple[int, bool]], tick: int, acknowledged: int) -> None:
+        if not on_the_way or on_the_way[0][0] > acknowledged:
             return
-        first = newest = on_the_way.popleft()
-        count = 1
-        while on_the_way and on_the_way[0] <= acknowledged:
-            newest = on_the_way.popleft()
+        first, was_alone = on_the_way.popleft()
+        newest, count = first, 1
+        while on_the_way and on_the_way[0][0] <= acknowledged:
+            newest, was_alone = on_the_way.popleft()
             count += 1
-        self.sample(tick, tick - newest)
+        lag = tick - newest
+        self.sample(tick, lag)
         if first <= self._last_answer:  # it was on its way when the one before it was acknowledged
             self._spacing += _SPACING_WEIGHT * ((tick - self._last_answer) / count - self._spacing)
             self._spacing = max(1.0, self._spacing)
         self._last_answer = tick
-        excess = tick - newest - min(self._shortest, self._last_shortest)
-        self._queue += _QUEUE_WEIGHT * (excess - self._queue)
-        self._queued = excess > 0 and self._queue > _QUEUE_TICKS
+        if count == 1 and was_alone:  # it can have met no queue of ours
+            self._alone = lag if self._alone is None else self._alone + _ALONE_WEIGHT * (lag - self._alone)
+            self._queue *= 1 - _QUEUE_WEIGHT
+        else:
+            self._queue += _QUEUE_WEIGHT * (lag - self._usual_ticks - self._queue)
+        self._queued = self._queue > _QUEUE_TICKS
         if self._queued:
             self._due += _DRAIN_TICKS
