@@ -213,6 +213,17 @@ class FrameMaker:
         """Bodies for viewers of one baseline, or with `_OWN_CHOICE` for those who have a budget."""
         if baseline == _OWN_CHOICE:
             return [self._budgeted(viewer, key) for viewer, key in zip(viewers, keys, strict=True)]
+        bodies = self._group_bodies(baseline, viewers, keys)
+        if baseline != NOTHING and self._published.tick - baseline > CHEAPER_TICKS:
+            full = self._group_bodies(NOTHING, viewers, keys)
+            bodies = [
+                whole if whole.message_bytes <= delta.message_bytes else delta
+                for whole, delta in zip(full, bodies, strict=True)
+            ]
+        return bodies
+
+    def _group_bodies(self, baseline: int, viewers: Sequence[Viewer], keys: Sequence[Hashable]) -> list[FrameBody]:
+        """Bodies for viewers of one baseline, one for each group of them that holds and may see the same."""
         key_numbers: dict[Hashable, int] = {}
         groups: dict[tuple[Holding | None, int], int] = {}
         group_of = []
@@ -221,31 +232,37 @@ class FrameMaker:
             group_of.append(groups.setdefault((viewer._holding if baseline else None, number), len(groups)))
         seen = self._sight.seen(list(key_numbers))
         # From here on those who may see the same hold the same, whatever they held before.
-        holdings = [Holding(seen, number) for number in range(len(key_numbers))]
+        by_key = [Holding(seen, number) for number in range(len(key_numbers))]
         key_of = [number for _, number in groups]
-        now = [table.select(np.array(key_of)) for table in seen] if len(groups) > len(holdings) else seen
+        now = [table.select(np.array(key_of)) for table in seen] if len(groups) > len(by_key) else seen
         shared = self._chunks(self._sight.shared, [holding for holding, _ in groups], now, baseline)
+        holdings = [by_key[number] for number in key_of]
         if self._sight.own:
-            own_seen = self._sight.own_seen(viewers, now, group_of)
-            held = [viewer._own_holding if baseline else None for viewer in viewers]
-            own = self._chunks(self._sight.own, held, own_seen, baseline)
-            both = _Chunks(
-                [shared.counts[group] + count for group, count in zip(group_of, own.counts, strict=True)],
-                [shared.data[group] + data for group, data in zip(group_of, own.data, strict=True)],
-                [shared.hashes[group] + hash_ for group, hash_ in zip(group_of, own.hashes, strict=True)],
-            )
-            bodies = self._joined(baseline, both, [holdings[key_of[group]] for group in group_of])
-            for at, body in enumerate(bodies):
-                body.own_holding = Holding(own_seen, at)
-        else:
-            made = self._joined(baseline, shared, [holdings[number] for number in key_of])
-            bodies = [made[group] for group in group_of]
-        if baseline != NOTHING and self._published.tick - baseline > CHEAPER_TICKS:
-            full = self._from_baseline(NOTHING, viewers, keys)
-            bodies = [
-                whole if whole.message_bytes <= delta.message_bytes else delta
-                for whole, delta in zip(full, bodies, strict=True)
-            ]
+            return self._own_bodies(baseline, viewers, group_of, shared, now, holdings)
+        made = self._joined(baseline, shared, holdings)
+        return [made[group] for group in group_of]
+
+    def _own_bodies(
+        self,
+        baseline: int,
+        viewers: Sequence[Viewer],
+        group_of: list[int],
+        shared: _Chunks,
+        seen: list[GroupedIds],
+        holdings: list[Holding],
+    ) -> list[FrameBody]:
+        """A body for each viewer: what its group shares, and what it alone may see."""
+        own_seen = self._sight.own_seen(viewers, seen, group_of)
+        held = [viewer._own_holding if baseline else None for viewer in viewers]
+        own = self._chunks(self._sight.own, held, own_seen, baseline)
+        both = _Chunks(
+            [shared.counts[group] + count for group, count in zip(group_of, own.counts, strict=True)],
+            [shared.data[group] + data for group, data in zip(group_of, own.data, strict=True)],
+            [shared.hashes[group] + hash_ for group, hash_ in zip(group_of, own.hashes, strict=True)],
+        )
+        bodies = self._joined(baseline, both, [holdings[group] for group in group_of])
+        for at, body in enumerate(bodies):
+            body.own_holding = Holding(own_seen, at)
         return bodies
 
     def _budgeted(self, viewer: Viewer, key: Hashable) -> FrameBody:

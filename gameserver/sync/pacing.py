@@ -153,6 +153,9 @@ class Pace:
             if again == 1 or again > self._again_ticks:
                 return False
             self._become_slow(tick, acknowledged, written)
+        return self._admits_slow(tick, acknowledged)
+
+    def _admits_slow(self, tick: int, acknowledged: int) -> bool:
         on_the_way = self._on_the_way
         assert on_the_way is not None
         self._take_answers(on_the_way, tick, acknowledged)
