@@ -207,6 +207,7 @@ class Pace:
         if count == 1 and was_alone:  # it can have met no queue of ours
             self._alone = lag if self._alone is None else self._alone + _ALONE_WEIGHT * (lag - self._alone)
             self._queue *= 1 - _QUEUE_WEIGHT
+            self._spacing = max(1.0, min(self._spacing, lag))  # so much it delivers at least
         else:
             self._queue += _QUEUE_WEIGHT * (lag - self._usual_ticks - self._queue)
         self._queued = self._queue > _QUEUE_TICKS

