@@ -33,6 +33,10 @@ KNOWN_TICKS: Final = 8
 REMEMBER_TICKS: Final = 64
 
 
+#: For so many ticks it is known which of them were sent.
+_COUNTED_TICKS: Final = 256
+
+
 class Delivery:
     """Sends a room's players what the published world has become since what each of them holds.
 
@@ -47,6 +51,8 @@ class Delivery:
         self._published = published
         self._sight = sight
         self._remember_until = 0
+        self._sent_ticks = 0
+        self._sent_counts = [0] * _COUNTED_TICKS  # by tick, of the last ones: which of the sent ticks it was
         self._frames = FrameMaker(published, sight, max(1, round(HASH_SECONDS * room.rate)), frame_header)
 
     def send(self, seats: Mapping[Link, Player], received: float, deadline: float, now: float) -> None:
@@ -59,6 +65,8 @@ class Delivery:
             now: the present time.
         """
         self._frames.begin_tick()
+        self._sent_ticks += 1
+        self._sent_counts[self._published.tick % _COUNTED_TICKS] = self._sent_ticks
         links, players = self._choose(seats)
         skipped = len(seats) - len(players)
         if players:
@@ -92,11 +100,26 @@ class Delivery:
         return links, players
 
     def _admits(self, player: Player, tick: int) -> bool:
-        """Whether a player may be sent a frame whose acknowledgement lags or whose link is slow."""
-        pace = player._pace
-        admitted = pace.admits(tick, player.acknowledged_tick, player._baseline or player._held_tick)
+        """Whether a player may be sent a frame whose acknowledgement lags or whose link is slow.
+
+        For the pace only ticks count that were sent: when the server is late it runs some and sends one frame, and a
+        client can acknowledge no more than that.
+        """
+        pace, count = player._pace, self._sent_before
+        admitted = pace.admits(count(tick), count(player.acknowledged_tick), self._count_of_last(player))
         self._note_pace(player)
         return admitted
+
+    def _count_of_last(self, player: Player) -> int:
+        last = player._baseline or player._held_tick
+        return self._sent_before(last) if last else 0
+
+    def _sent_before(self, tick: int) -> int:
+        """How many ticks had been sent when ``tick`` was; for one long ago, about as many."""
+        newest = self._published.tick
+        if tick > newest - _COUNTED_TICKS:
+            return self._sent_counts[tick % _COUNTED_TICKS]
+        return self._sent_counts[newest % _COUNTED_TICKS] - (newest - tick)
 
     def _note_pace(self, player: Player) -> None:
         pace, cap = player._pace, player._cap

@@ -13,9 +13,6 @@ from gamebots.bots import Bot
 from gamebots.swarm import Swarm
 from gameprotocol import Replica, Schema
 
-#: Bots that hold the state and check the desync hash; the others count. The rivals' tool decodes in two as well.
-REPLICAS = 2
-
 
 class KeysBot(Bot):
     """Holds keys for 16 ticks and turns a little in each: nothing in its inputs stays the same."""
@@ -37,7 +34,7 @@ class KeysBot(Bot):
 def main() -> None:
     url, clients, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     # The rivals' load masks with zeros, and their server's library then has nothing to unmask: so do we, as ours does.
-    swarm = Swarm(url, clients, replicas=REPLICAS, make_bot=KeysBot, mask_source=bytes)
+    swarm = Swarm(url, clients, replicas=clients, make_bot=KeysBot, mask_source=bytes)
     print(json.dumps(trio.run(swarm.run, seconds)), flush=True)
 
 
