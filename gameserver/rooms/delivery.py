@@ -18,6 +18,7 @@ from gameserver.rooms.room import Room
 from gameserver.sync.frames import FrameBody, FrameMaker
 from gameserver.sync.groups import HashedFrame
 from gameserver.sync.pacing import MOST_TICKS, SAMPLE_TICKS, SLOW
+from gameserver.sync.rates import Cap
 from gameserver.sync.sight import Sight
 from gameserver.world.publish import PublishedWorld
 
@@ -87,12 +88,16 @@ class Delivery:
             lag = tick - player.acknowledged_tick
             if (
                 link.blocked
-                or (player._cap is not None and not player._cap.admits(tick))
+                or (player._cap is not None and not self._cap_admits(player, player._cap, tick))
                 or (lag > player._limit and not self._admits(player, tick))
             ):
                 self._skip(link, player, tick)
                 continue
-            if not (tick + player.number) % SAMPLE_TICKS and player.acknowledged_tick > player._joined_tick:
+            if (
+                not (tick + player.number) % SAMPLE_TICKS
+                and player.acknowledged_tick > player._joined_tick
+                and player._cap is None
+            ):
                 player._pace.sample(tick, lag)
                 self._note_pace(player)
             links.append(link)
@@ -109,6 +114,17 @@ class Delivery:
         admitted = pace.admits(count(tick), count(player.acknowledged_tick), self._count_of_last(player))
         self._note_pace(player)
         return admitted
+
+    def _cap_admits(self, player: Player, cap: Cap, tick: int) -> bool:
+        """Whether a player's cap on frames and bytes lets one go.
+
+        Between two frames nothing is acknowledged, so the round trip is measured when an acknowledgement has come.
+        """
+        if player.acknowledged_tick != cap.acknowledged:
+            cap.acknowledged = player.acknowledged_tick
+            player._pace.sample(tick, tick - player.acknowledged_tick)
+            self._note_pace(player)
+        return cap.admits(tick)
 
     def _count_of_last(self, player: Player) -> int:
         last = player._baseline or player._held_tick
@@ -185,6 +201,7 @@ class Delivery:
     def _note_merged(self, player: Player, tick: int) -> None:
         """A frame was written that is not from the tick before: count the ticks that it spans besides its own."""
         merged = tick - (player._baseline or player._held_tick or tick - 1) - 1
+        player._held_tick = 0
         player.coalesced_ticks += merged
         self._room.stats.coalesced_ticks += merged
 

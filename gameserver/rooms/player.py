@@ -10,6 +10,7 @@ from gameserver.rooms.inputs import InputQueue
 from gameserver.rooms.stats import LinkStats
 from gameserver.sync.pacing import SLOW, Pace
 from gameserver.sync.rates import Cap, MaxRate
+from gameserver.sync.sight import check_watched
 from gameserver.sync.viewer import Viewer, Watched
 from gameserver.world.entity import Entity
 
@@ -75,9 +76,12 @@ class Player(Viewer):
     def max_rate(self, rate: MaxRate | None) -> None:
         if rate is not None and not isinstance(rate, MaxRate):
             raise TypeError(f"max_rate = {rate!r}: give MaxRate(frames=..., bytes=...), or None")
+        if rate == self.max_rate:
+            return
         had_budget = self._cap is not None and self._cap.allowance is not None
-        self._cap = Cap(rate, self.room.rate) if rate is not None else None
+        self._cap = Cap(rate, self.room.rate, self.acknowledged_tick) if rate is not None else None
         if had_budget or (rate is not None and rate.bytes is not None):
+            self._held_tick = self._baseline or self._held_tick
             self._forget_baseline()  # what it holds is told in another way from now on
 
     @property
@@ -106,6 +110,7 @@ class Player(Viewer):
                 nothing that is seen with `Nearby`.
         Raises:
             TypeError: something is neither.
+            DeclarationError: an entity has no position. ValueError: a point is none.
         """
         watched = []
         for target in targets:
@@ -115,6 +120,8 @@ class Player(Viewer):
                 watched.append(Watched(point=tuple(float(coordinate) for coordinate in target)))
             else:
                 raise TypeError(f"a player watches entities and points, not {target!r}")
+        for each in watched:
+            check_watched(type(self.room).view, each)
         self._watched = tuple(watched)
 
     def watch_own(self) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gameserver.sync.groups import GroupedIds
 from gameserver.sync.viewer import Viewer
 from gameserver.sync.views import AnyOf, Mask, Nearby, View, Visible
+from gameserver.world.entity import Entity
 from gameserver.world.errors import DeclarationError, FieldValueError
 from gameserver.world.grid import CellIndex, Neighbourhood, StickyCells, cell_of, centre_of
 from gameserver.world.publish import PublishedTable
@@ -58,13 +59,15 @@ class NearbyLens:
         self._view = view
         self._world = world
         self._near = Neighbourhood(view.radius, view.cell_width, view.margin, len(view.axes))
+        if view.of is not None and view.of._single:
+            raise DeclarationError(f"Nearby(of={view.of.__name__}): nobody owns the room's state; name an entity class")
         self._of = world[view.of] if view.of is not None else self._first_with_positions()
         watched = [self._of, *(published.table for published in tables)]
         self._sticky: dict[Table[Any], StickyCells] = {
             table: StickyCells(view.cell_width, view.margin, len(view.axes)) for table in watched
         }
         for table in self._sticky:
-            self._check_axes(table)
+            check_axes(table.entity_type, self._view)
         self._cells: dict[Table[Any], IntColumn] = {}  # by row
         self._indexes: dict[Table[Any], CellIndex] = {}
         self._last: IntColumn = np.full(64, _NOWHERE, np.int64)  # by player number: where it was seen from last
@@ -148,7 +151,7 @@ class NearbyLens:
                 if table in self._cells:
                     target.cells[self] = int(self._cells[table][entity._row])
                 else:
-                    self._check_axes(table)
+                    check_axes(table.entity_type, self._view)
                     target.cells[self] = cell_of(
                         [getattr(table, axis).item(entity._row) for axis in self._view.axes], self._view.cell_width
                     )
@@ -171,15 +174,6 @@ class NearbyLens:
             f"view = Nearby({self._view.radius:g}): no entity type has the columns {', '.join(self._view.axes)}: "
             f"name the axes, Nearby(..., axes=(...))"
         )
-
-    def _check_axes(self, table: Table[Any]) -> None:
-        fields = table.entity_type._fields
-        for axis in self._view.axes:
-            if axis not in fields or fields[axis].dtype.kind not in "iuf" or fields[axis].target is not None:
-                raise DeclarationError(
-                    f"{table.entity_type.__name__} is seen with Nearby({self._view.radius:g}), but has no number "
-                    f"{axis}: declare it, name other axes, or give the type another view"
-                )
 
 
 class VisibleLens:
@@ -239,6 +233,17 @@ class AnyLens:
         pass
 
 
+def check_axes(entity_type: type[Entity], view: Nearby) -> None:
+    """DeclarationError when entities of a type have no position for a view."""
+    fields = entity_type._fields
+    for axis in view.axes:
+        if axis not in fields or fields[axis].dtype.kind not in "iuf" or fields[axis].target is not None:
+            raise DeclarationError(
+                f"{entity_type.__name__} is seen with Nearby({view.radius:g}), but has no number {axis}: declare it, "
+                f"name other axes, or give the type another view"
+            )
+
+
 def make_lens(
     view: View, tables: Mapping[View, Sequence[PublishedTable]], world: World, made: dict[View, Lens]
 ) -> Lens:
@@ -271,19 +276,21 @@ def audience_pairs(table: PublishedTable, numbers: Iterable[int | None], seen: G
         numbers: for each group the number that it has in the audience: of the player, or of the group; None for none.
         seen: which rows of the main table each group sees; None for all of them.
     """
-    of_group = np.array([-1 if number is None else number for number in numbers], np.int64)
+    given = list(numbers)
+    belongs_to_one = np.array([number is not None for number in given], np.bool_)
+    of_group = np.array([number or 0 for number in given], np.int64)
     live = table.table
     by_rank = np.empty(len(table.ids), np.int64)
     by_rank[table.ranks()[live.ids]] = getattr(live, table.audience.name)
     if seen is not None:
         groups = seen.group_numbers()
         ranks = table.ranks()[seen.ids]
-        belongs = by_rank[ranks] == of_group[groups]
+        belongs = belongs_to_one[groups] & (by_rank[ranks] == of_group[groups])
         return groups[belongs], ranks[belongs]
     order = np.argsort(by_rank, kind="stable")
     ordered = by_rank[order]
     first, behind = np.searchsorted(ordered, of_group), np.searchsorted(ordered, of_group, side="right")
-    lengths = np.where(of_group >= 0, behind - first, 0)
+    lengths = np.where(belongs_to_one, behind - first, 0)
     ends = lengths.cumsum()
     at = np.repeat(first - ends + lengths, lengths) + np.arange(int(ends[-1]) if len(ends) else 0)
     return np.repeat(np.arange(len(of_group)), lengths), order[at]

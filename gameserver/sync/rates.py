@@ -41,16 +41,19 @@ class Cap:
     Args:
         rate: the declaration.
         tick_rate: of the room, in Hz.
+        acknowledged: what the player has acknowledged so far.
 
     Attributes:
+        acknowledged: the tick that was acknowledged when the round trip was last measured.
         allowance: bytes that may be sent now; None when they are not capped.
         spacing: ticks between two frames, at least 1.0.
     """
 
-    __slots__ = ("_due", "_most", "_per_tick", "allowance", "rate", "spacing")
+    __slots__ = ("_due", "_most", "_per_tick", "acknowledged", "allowance", "rate", "spacing")
 
-    def __init__(self, rate: MaxRate, tick_rate: float) -> None:
+    def __init__(self, rate: MaxRate, tick_rate: float, acknowledged: int = 0) -> None:
         self.rate = rate
+        self.acknowledged = acknowledged
         self.spacing = 1.0 if rate.frames is None else max(1.0, tick_rate / rate.frames)
         self._due = 0.0
         self.allowance: float | None = None

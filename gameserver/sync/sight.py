@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 
 from gameserver.sync.budget import Sighted
 from gameserver.sync.groups import GroupedIds, IntColumn, grouped
-from gameserver.sync.lenses import Lens, NearbyLens, audience_pairs, make_lens
-from gameserver.sync.viewer import Viewer
-from gameserver.sync.views import Everyone, View, parts
+from gameserver.sync.lenses import Lens, NearbyLens, audience_pairs, check_axes, make_lens
+from gameserver.sync.viewer import Viewer, Watched
+from gameserver.sync.views import Everyone, Nearby, View, parts
 from gameserver.world.audience import everyone
 from gameserver.world.entity import Entity
-from gameserver.world.errors import DeclarationError
+from gameserver.world.errors import DeclarationError, FieldValueError
 from gameserver.world.publish import PublishedTable, PublishedWorld
 from gameserver.world.world import World
 
@@ -100,7 +101,7 @@ class Sight:
     def keys(self, viewers: Sequence[Viewer]) -> Sequence[Hashable]:
         """For each viewer a key: those with equal ones see the same of the shared tables."""
         parts = [lens.keys(viewers) for lens in self._lenses]
-        parts += [[viewer.groups.get(name) for viewer in viewers] for name in self._groups]
+        parts += [[_group_number(viewer, name) for viewer in viewers] for name in self._groups]
         if len(parts) == 1:
             return parts[0]
         return list(zip(*parts, strict=True)) if parts else [()] * len(viewers)
@@ -177,6 +178,31 @@ class Sight:
                 if near is not None:
                     return near
         return None
+
+
+def _group_number(viewer: Viewer, name: str) -> int | None:
+    """Which group of a name a viewer belongs to, None for none."""
+    number = viewer.groups.get(name)
+    if number is not None and (type(number) is not int or not -(1 << 63) <= number < 1 << 63):
+        raise FieldValueError(f"player {viewer.number}: groups[{name!r}] = {number!r}: give a whole number, or None")
+    return number
+
+
+def check_watched(views: View | Mapping[Any, View], target: Watched) -> None:
+    """Find out whether a player can see through something, in a room with these views.
+
+    Raises:
+        DeclarationError: the entity has no position.
+        ValueError: a point's coordinates are not finite, or not as many as a view has axes.
+    """
+    declared = [views] if isinstance(views, View) else views.values()
+    for view in [part for each in declared for part in parts(each) if isinstance(part, Nearby)]:
+        if target.entity is not None:
+            check_axes(type(target.entity), view)
+        elif len(target.point) != len(view.axes):
+            raise ValueError(f"the point {target.point} is for Nearby with the axes {', '.join(view.axes)}: give each")
+    if not all(map(math.isfinite, target.point)):
+        raise ValueError(f"the point {target.point} is nowhere: give finite numbers")
 
 
 def _by_type(world: World, views: View | Mapping[Any, View]) -> dict[type[Entity], View]:

@@ -73,16 +73,17 @@ class Nearby(View):
     axes: tuple[str, ...] = ("x", "y")
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.radius, (int, float)) and 0 < self.radius < math.inf):
+        if not (_is_number(self.radius) and 0 < self.radius < math.inf):
             raise DeclarationError(f"Nearby(radius={self.radius!r}): give a number above 0")
         if self.of is not None and not (isinstance(self.of, type) and issubclass(self.of, Entity)):
             raise DeclarationError(f"Nearby(of={self.of!r}): give an entity class")
-        if self.hysteresis is not None and not 0 <= self.hysteresis <= self.radius:
+        if self.hysteresis is not None and not (_is_number(self.hysteresis) and 0 <= self.hysteresis <= self.radius):
             raise DeclarationError(f"Nearby(hysteresis={self.hysteresis!r}): give 0 up to the radius, {self.radius}")
-        if self.cell is not None and not self.reach / MOST_REACH < self.cell < math.inf:
-            least = self.reach / MOST_REACH
+        least = self.reach / (MOST_REACH - 1)
+        if self.cell is not None and not (_is_number(self.cell) and least < self.cell < math.inf):
             raise DeclarationError(f"Nearby(cell={self.cell!r}): give more than {least:g}, or leave it out")
-        if isinstance(self.axes, str) or not 1 <= len(self.axes) <= 3:
+        axes = self.axes
+        if not (isinstance(axes, tuple) and 1 <= len(axes) <= 3 and all(isinstance(axis, str) for axis in axes)):
             raise DeclarationError(f'Nearby(axes={self.axes!r}): name one to three columns, such as ("x", "y")')
 
     @property
@@ -123,6 +124,10 @@ class AnyOf(View):
     """A player sees what at least one of some views shows. Written ``one | another``."""
 
     views: tuple[View, ...]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def parts(view: View) -> tuple[View, ...]:

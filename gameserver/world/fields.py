@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from gameprotocol import _fields as kinds
 from gameprotocol._codec import pack_portable
-from gameserver.world.audience import Audience, everyone, group
+from gameserver.world.audience import Audience, everyone, group, owner
 from gameserver.world.errors import DeclarationError, FieldValueError
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Field(Generic[T]):
     @property
     def audience(self) -> Audience:
         to = self._to
-        return group(to.name) if isinstance(to, Field) else to
+        if isinstance(to, Field):
+            return owner if to.name == "owner" else group(to.name)
+        return to
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name

@@ -186,7 +186,7 @@ class World:
 
     def _wire_fields(self, table: Table[Any], audience: Audience) -> Iterable[Any]:
         for name, field in table.entity_type._fields.items():
-            if field.audience != audience:
+            if _audience_of(field, table.entity_type) != audience:
                 continue
             if field.target is not None:
                 target = self.reference_target(field, table.entity_type)
@@ -207,6 +207,13 @@ class World:
         return table
 
 
+def _audience_of(field: Field[Any], entity_type: type[Entity]) -> Audience:
+    try:
+        return field.audience
+    except DeclarationError as error:
+        raise DeclarationError(f"{entity_type.__name__}.{field.name}: to= is no field of this class: {error}") from None
+
+
 def _private_audiences(entity_type: type[Entity]) -> list[Audience]:
     """The audiences besides `everyone` that fields of an entity type name, each once, in order.
 
@@ -215,7 +222,7 @@ def _private_audiences(entity_type: type[Entity]) -> list[Audience]:
     """
     audiences: list[Audience] = []
     for field in entity_type._fields.values():
-        audience = field.audience
+        audience = _audience_of(field, entity_type)
         if audience == everyone or audience in audiences:
             continue
         audiences.append(audience)
@@ -224,7 +231,7 @@ def _private_audiences(entity_type: type[Entity]) -> list[Audience]:
                 raise DeclarationError(f"{entity_type.__name__}.{field.name} is for its owner, but room state has none")
             continue
         column = entity_type._fields.get(audience.name)
-        if column is None or column.dtype.kind not in "iu":
+        if column is None or column.dtype.kind not in "iu" or column.target is not None or audience.name == "owner":
             raise DeclarationError(
                 f"{entity_type.__name__}.{field.name} is for the group {audience.name!r}, but no field of that name "
                 f"holds the group's number: declare {audience.name} = uint(8) or local(int)"
