@@ -138,8 +138,8 @@ class FrameMaker:
         self._open_chunks.clear()
         self._packers.clear()
         self._heads.clear()
-        self.records.add(self._hashed, self._published.tick)
         self._hashed = HashedTick(self._published)
+        self.records.add(self._hashed)
         self._sight.begin_tick()
 
     def bodies(self, viewers: Sequence[Viewer]) -> list[FrameBody]:

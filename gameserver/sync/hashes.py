@@ -58,11 +58,12 @@ class HashRecords:
     def __init__(self) -> None:
         self._ticks: deque[HashedTick] = deque()
 
-    def add(self, hashed: HashedTick, tick: int) -> None:
-        """Keep a tick's hashes, if there are any; ``tick`` is the present one."""
-        if hashed.rows:
-            self._ticks.append(hashed)
-        while self._ticks and self._ticks[0].tick + limits.HISTORY_TICKS < tick:
+    def add(self, hashed: HashedTick) -> None:
+        """Keep the present tick's hashes, which are still to be made; the tick before is forgotten if it made none."""
+        if self._ticks and not self._ticks[-1].rows:
+            self._ticks.pop()
+        self._ticks.append(hashed)
+        while self._ticks[0].tick + limits.HISTORY_TICKS < hashed.tick:
             self._ticks.popleft()
 
     def differing(

@@ -157,7 +157,8 @@ class Theatre:
         self.hall.tick()
         may_see = self.may_see()
         for link, player in self.players():
-            self.check_frames(link, player, may_see[player.number])
+            if link.frames():
+                self.check_frames(link, player, may_see[player.number])
         self.links = [link for link in self.links if not link.closed]
 
     # -- what each player may see
@@ -227,10 +228,7 @@ class Theatre:
 
     def check_frames(self, link: FakeLink, player: Any, may_see: dict[str, dict[int, dict[str, Any]]]) -> None:
         if link not in self.replicas:
-            welcome = next((message for message in link.sent if message[0] == 2), None)
-            if welcome is None:
-                return
-            self.replicas[link] = Replica(Schema.from_wire(welcome[1]["schema"]), welcome[1]["player"])
+            self.replicas[link] = self.new_replica(link)
         replica = self.replicas[link]
         frames = link.frames()
         new = frames[self.applied.get(link, 0) :]
@@ -255,6 +253,10 @@ class Theatre:
                     else {row.id: {} for row in replica[name]}
                 )
                 assert held == rows, (name, player.number)
+
+    def new_replica(self, link: FakeLink) -> Replica:
+        welcome = next(message for message in link.sent if message[0] == 2)
+        return Replica(Schema.from_wire(welcome[1]["schema"]), welcome[1]["player"])
 
     def check_callbacks(self, replica: Replica, before: dict[str, set[int]], changes: list[Any]) -> None:
         told = {change.table.schema.name: change for change in changes}
