@@ -52,6 +52,10 @@ class Peer:
             state = Frame.from_items(message)
             self.replica.apply(state)
             assert self.replica.check(state)
+            try:
+                await self.send([6, state.header.tick, 0])  # as every client must
+            except OSError:
+                pass  # the server has closed; what it sent before is still heard
         return message
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
