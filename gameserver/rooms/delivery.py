@@ -145,6 +145,8 @@ class Delivery:
 
     def _skip(self, link: Link, player: Player, tick: int) -> None:
         player.frames_skipped += 1
+        if player._watched:
+            self._sight.look(player)
         # At the next frame nobody knows how long the input has waited.
         player._client_time = None
         if player._outbox:

@@ -93,7 +93,7 @@ class Player(Viewer):
             coalesced_ticks=self.coalesced_ticks,
             window_ticks=pace.window,
             rtt=None if pace.round_trip is None else pace.round_trip * seconds,
-            unacknowledged_ticks=max(0, self._baseline - self.acknowledged_tick),
+            unacknowledged_ticks=max(0, (self._baseline or self._held_tick) - self.acknowledged_tick),
             state_age=(self.room.tick - self.acknowledged_tick) * seconds,
             is_slow=pace.limit == SLOW,
         )

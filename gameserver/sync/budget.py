@@ -154,8 +154,8 @@ def _choose(plans: Sequence[_Plan], tick: int, budget_bytes: int) -> None:
     costs, priorities = [], []
     left = budget_bytes
     for plan in plans:
-        left -= _CHUNK_BYTES + len(plan.removed)
         always = _by_id(plan, plan.sighted.always)
+        left -= len(plan.removed)
         for ids, since, cost, chosen in (
             (plan.kept, plan.kept_ticks, _change_costs(plan), plan.chosen_kept),
             (plan.entered, plan.entered_since, _whole_costs(plan), plan.chosen_entered),
@@ -166,11 +166,14 @@ def _choose(plans: Sequence[_Plan], tick: int, budget_bytes: int) -> None:
             nearness = 1.0 if plan.sighted.nearness is None else _by_id(plan, plan.sighted.nearness)(ids)
             priorities.append(np.where((cost > 0) & ~must, (tick - since + 1) * nearness, 0.0))
             costs.append(cost)
+        if len(plan.removed) or any(cost.any() for cost in costs[-2:]):
+            left -= _CHUNK_BYTES
     priority, cost = np.concatenate(priorities), np.concatenate(costs)
     order = np.argsort(-priority, kind="stable")
     order = order[priority[order] > 0]
     fits = np.zeros(len(priority), np.bool_)
     fits[order[cost[order].cumsum() <= left]] = True
+    fits[order[:1]] = True  # what alone is too large goes too, and is paid for afterwards: otherwise it never would
     start = 0
     for plan in plans:
         for chosen in (plan.chosen_kept, plan.chosen_entered):
@@ -215,8 +218,12 @@ def _widths(table: PublishedTable, i: int, ids: IntColumn) -> IntColumn | int:
     kind = table.kinds[i]
     if kind.is_object:
         store = table.objects[i]
-        return np.array([len(store[id]) + 1 for id in ids.tolist()], np.int64)
+        return np.array([_bytes(store[id]) + 1 for id in ids.tolist()], np.int64)
     return columns.column_dtype(kind, kind.lowest, kind.highest).itemsize
+
+
+def _bytes(given: str | bytes) -> int:
+    return len(given) if isinstance(given, bytes) or given.isascii() else len(given.encode())
 
 
 def _pack(plan: _Plan) -> bytes:

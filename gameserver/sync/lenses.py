@@ -229,6 +229,13 @@ class AnyLens:
         order = np.argsort(groups, kind="stable")
         return groups[order], np.concatenate([part[1] for part in parts])[order]
 
+    def nearness(self, table: PublishedTable, key: Any, ids: IntColumn) -> NDArray[np.float64] | None:
+        """As that of the first part that knows one."""
+        for lens, part in zip(self._lenses, key, strict=True):
+            if isinstance(lens, NearbyLens) and (near := lens.nearness(table, part, ids)) is not None:
+                return near
+        return None
+
     def forget(self, viewer: Viewer) -> None:
         pass
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gameserver.sync.budget import Sighted
 from gameserver.sync.groups import GroupedIds, IntColumn, grouped
-from gameserver.sync.lenses import Lens, NearbyLens, audience_pairs, check_axes, make_lens
+from gameserver.sync.lenses import AnyLens, Lens, NearbyLens, audience_pairs, check_axes, make_lens
 from gameserver.sync.viewer import Viewer, Watched
 from gameserver.sync.views import Everyone, Nearby, View, parts
 from gameserver.world.audience import everyone
@@ -93,6 +93,11 @@ class Sight:
         for lens in self._made.values():
             lens.begin_tick()
 
+    def look(self, viewer: Viewer) -> None:
+        """A viewer is sent nothing in this tick: note where what it watches is, which may be gone in the next."""
+        for lens in self._made.values():
+            lens.keys([viewer])
+
     def forget(self, viewer: Viewer) -> None:
         """A viewer has left; its number may become another's."""
         for lens in self._made.values():
@@ -172,7 +177,7 @@ class Sight:
 
     def _nearness(self, table: PublishedTable, key: Hashable, ids: IntColumn) -> NDArray[np.float64] | None:
         for at, lens in enumerate(self._lenses):
-            if isinstance(lens, NearbyLens):
+            if isinstance(lens, (NearbyLens, AnyLens)):
                 part = key if len(self._lenses) + len(self._groups) == 1 else key[at]  # type: ignore[index]
                 near = lens.nearness(table, part, ids)
                 if near is not None:

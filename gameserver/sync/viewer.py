@@ -79,3 +79,4 @@ class Viewer:
         """From now on nothing but a full frame will do."""
         self._baseline = NOTHING
         self._holding = self._own_holding = self._choice = None
+        self._hashed = None  # it keeps what all players held then, as those would
