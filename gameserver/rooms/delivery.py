@@ -24,16 +24,10 @@ from gameserver.world.publish import PublishedWorld
 
 #: How often the desync hash is sent, in seconds; a divergence is then seen within one of them.
 HASH_SECONDS: Final = 1.0
-
-
 #: While some players are sent nothing, it is looked up this often, in ticks, which ids nobody holds any more.
 KNOWN_TICKS: Final = 8
-
-
 #: For so many ticks after a player was sent nothing, past integers are kept for those who fall behind.
 REMEMBER_TICKS: Final = 64
-
-
 #: For so many ticks it is known which of them were sent.
 _COUNTED_TICKS: Final = 256
 

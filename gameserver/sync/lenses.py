@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gameserver.sync.groups import GroupedIds
-from gameserver.sync.viewer import Viewer
+from gameserver.sync.viewer import Viewer, Watched
 from gameserver.sync.views import AnyOf, Mask, Nearby, View, Visible
 from gameserver.world.entity import Entity
 from gameserver.world.errors import DeclarationError, FieldValueError
@@ -71,6 +71,7 @@ class NearbyLens:
         self._cells: dict[Table[Any], IntColumn] = {}  # by row
         self._indexes: dict[Table[Any], CellIndex] = {}
         self._last: IntColumn = np.full(64, _NOWHERE, np.int64)  # by player number: where it was seen from last
+        self._last_cells: list[int] = []  # the same, as it is in this tick
         self._several: dict[int, tuple[int, ...]] = {}  # players who own several entities to see through
 
     def begin_tick(self) -> None:
@@ -79,15 +80,16 @@ class NearbyLens:
             position = [np.asarray(getattr(table, axis), np.float64) for axis in self._view.axes]
             self._cells[table] = sticky.update(table.ids, position)
         self._find_owners()
+        self._last_cells = self._last.tolist()
 
     def keys(self, viewers: Sequence[Viewer]) -> list[Hashable]:
-        last, several = self._last.tolist(), self._several
+        last, several = self._last_cells, self._several
         known = len(last)
         keys: list[Hashable] = []
         for viewer in viewers:
             number = viewer.number
             if viewer._watched is not None:
-                keys.append(self._watched_cells(viewer, viewer._watched))
+                keys.append(self._watched_cells(viewer._watched))
             elif several and number in several:
                 keys.append(several[number])
             else:
@@ -136,13 +138,16 @@ class NearbyLens:
             more = int(numbers.max()) + 1
             self._last = np.concatenate((self._last, np.full(more, _NOWHERE, np.int64)))
         self._last[numbers] = cells
-        counts = np.bincount(numbers)
-        for number in np.flatnonzero(counts > 1).tolist():
-            seen_from = tuple(np.unique(cells[numbers == number]).tolist())
-            if len(seen_from) > 1:
-                self._several[number] = seen_from
+        order = np.lexsort((cells, numbers))
+        numbers, cells = numbers[order], cells[order]
+        new_number = np.append(True, numbers[1:] != numbers[:-1])
+        new_cell = new_number | np.append(True, cells[1:] != cells[:-1])
+        numbers, cells, new_number = numbers[new_cell], cells[new_cell], new_number[new_cell]
+        starts = np.append(np.flatnonzero(new_number), len(numbers))
+        for at in np.flatnonzero(np.diff(starts) > 1).tolist():
+            self._several[int(numbers[starts[at]])] = tuple(cells[starts[at] : starts[at + 1]].tolist())
 
-    def _watched_cells(self, viewer: Viewer, watched: tuple[Any, ...]) -> tuple[int, ...]:
+    def _watched_cells(self, watched: tuple[Watched, ...]) -> tuple[int, ...]:
         cells = []
         for target in watched:
             entity = target.entity
@@ -151,16 +156,10 @@ class NearbyLens:
                 if table in self._cells:
                     target.cells[self] = int(self._cells[table][entity._row])
                 else:
-                    check_axes(table.entity_type, self._view)
                     target.cells[self] = cell_of(
                         [getattr(table, axis).item(entity._row) for axis in self._view.axes], self._view.cell_width
                     )
             elif entity is None:
-                if len(target.point) != len(self._view.axes):
-                    raise DeclarationError(
-                        f"player {viewer.number} watches the point {target.point}, but Nearby has the axes "
-                        f"{', '.join(self._view.axes)}: give a number for each"
-                    )
                 target.cells[self] = cell_of(target.point, self._view.cell_width)
             if self in target.cells:  # what is gone is still seen from where it was
                 cells.append(target.cells[self])
