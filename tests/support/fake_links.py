@@ -14,6 +14,15 @@ from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.player import Player
 from gameserver.rooms.room import Room
 
+#: What holds descriptors and has not been closed. Cycles through rooms keep it until some far collection of garbage.
+_OPEN: set[FakeLink | HandTickedRoom] = set()
+
+
+def close_what_is_open() -> None:
+    """Free the descriptors of all fake links and rooms that were made; after each test."""
+    while _OPEN:
+        _OPEN.pop().free()
+
 
 class FakeLink:
     """What a room uses of a `gameserver.net.Link`.
@@ -28,6 +37,7 @@ class FakeLink:
 
     def __init__(self) -> None:
         self._socket, self._peer = socket.socketpair()
+        _OPEN.add(self)
         self._parser = FrameParser(masked=False, max_payload_bytes=1 << 26)
         self._inbox: list[bytes] = []
         self._watcher: Any = None
@@ -102,17 +112,20 @@ class FakeLink:
         """The frames among what was sent."""
         return [message for message in self.sent if message[0] == 3]
 
-    def __del__(self) -> None:
+    def free(self) -> None:
+        """Close the sockets; for after the test."""
         self._socket.close()
         self._peer.close()
 
 
 class HandTickedRoom:
-    """A room whose ticks are function calls, on a clock of its own. A context manager, which frees the poller."""
+    """A room whose ticks are function calls, on a clock of its own. A context manager, which frees what it holds."""
 
     def __init__(self, room: Room) -> None:
         self.room: Any = room
         self.loop = RoomLoop(room)
+        self._links: list[FakeLink] = []
+        _OPEN.add(self)
         self.now = 100.0
         self.room.on_create()
         self.loop.schedule.start(self.now)
@@ -123,11 +136,20 @@ class HandTickedRoom:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.free()
+
+    def free(self) -> None:
+        """Close the poller and the sockets of all links that joined here; for after the test."""
         self.loop._close_poller()
+        for held in (self, *self._links):
+            _OPEN.discard(held)
+        for link in self._links:
+            link.free()
 
     def join(self, name: str = "") -> FakeLink:
         """A player is on its way in; it is there after the next tick."""
         link = FakeLink()
+        self._links.append(link)
         self.loop.admit(link, Hello(name=name))  # type: ignore[arg-type]
         return link
 
