@@ -12,18 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from gameprotocol import _columns as columns
+from gameprotocol._fields import IntColumn
 from gameprotocol._hashing import row_hashes
 from gameserver.sync.chunks import changed_blocks, pack_block, pack_whole
 from gameserver.world.publish import PublishedTable
-
-IntColumn: TypeAlias = NDArray[np.int64]
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 #: A chunk's own bytes: its array, table, nils, and the heads of one block.

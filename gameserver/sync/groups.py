@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gameprotocol._fields import IntColumn
+
 if TYPE_CHECKING:
     from gameserver.sync.budget import BudgetedHolding
 
-IntColumn = NDArray[np.int64]
 
 #: A (group, id) pair in one integer: ids have at most 22 bits (`limits.TABLE_ROWS`).
 _ID_BITS: Final = 22

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gameprotocol import limits
+from gameprotocol._fields import IntColumn
 from gameprotocol._hashing import bucket_sums
 from gameserver.world.publish import PublishedTable, PublishedWorld
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from gameserver.sync.sight import Sight
     from gameserver.sync.viewer import Viewer
 
-IntColumn: TypeAlias = NDArray[np.int64]
 #: Ids, ascending, and the hashes of those rows.
 Rows: TypeAlias = tuple[IntColumn, NDArray[np.uint32]]
 

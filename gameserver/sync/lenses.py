@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gameprotocol._fields import IntColumn
 from gameserver.sync.groups import GroupedIds
 from gameserver.sync.viewer import Viewer, Watched
 from gameserver.sync.views import AnyOf, Mask, Nearby, View, Visible
@@ -22,7 +23,6 @@ from gameserver.world.publish import PublishedTable
 from gameserver.world.table import Table
 from gameserver.world.world import World
 
-IntColumn: TypeAlias = NDArray[np.int64]
 Keys: TypeAlias = Sequence[Hashable]
 #: Group numbers, ascending, and the rows' places in the table's ids; in no order within a group, perhaps repeated.
 Pairs: TypeAlias = tuple[IntColumn, IntColumn]

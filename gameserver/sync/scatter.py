@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-IntColumn: TypeAlias = NDArray[np.int64]
+from gameprotocol._fields import IntColumn
+
 Bytes: TypeAlias = NDArray[np.uint8]
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gameprotocol._fields import IntColumn
 from gameserver.sync.budget import Sighted
-from gameserver.sync.groups import GroupedIds, IntColumn, grouped
+from gameserver.sync.groups import GroupedIds, grouped
 from gameserver.sync.lenses import AnyLens, Lens, NearbyLens, audience_pairs, check_axes, make_lens
 from gameserver.sync.viewer import Viewer, Watched
 from gameserver.sync.views import Everyone, Nearby, View, parts

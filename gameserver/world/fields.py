@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -187,8 +187,9 @@ def uint(bits: int, *, default: int = 0, outside: Outside = "clamp", to: To = ev
     """
     _check_bits("uint", bits, 1, 32)
     _check_default(default, 0, (1 << bits) - 1)
-    kind = partial(kinds.Uint, bits=bits)
-    return Field(lambda name: kind(name=name), np.int64, default, convert=_whole, outside=outside, to=to)
+    return Field(
+        lambda name: kinds.Uint(name=name, bits=bits), np.int64, default, convert=_whole, outside=outside, to=to
+    )
 
 
 @_declares
@@ -196,8 +197,9 @@ def integer(bits: int, *, default: int = 0, outside: Outside = "clamp", to: To =
     """A whole number from ``-2**(bits-1)`` to ``2**(bits-1) - 1``, bits 2 to 32; the column is int64."""
     _check_bits("integer", bits, 2, 32)
     _check_default(default, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    kind = partial(kinds.Int, bits=bits)
-    return Field(lambda name: kind(name=name), np.int64, default, convert=_whole, outside=outside, to=to)
+    return Field(
+        lambda name: kinds.Int(name=name, bits=bits), np.int64, default, convert=_whole, outside=outside, to=to
+    )
 
 
 @_declares

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-IntColumn = NDArray[np.int64]
+from gameprotocol._fields import IntColumn
 
 _AXIS_BITS: Final = 21
 _AXIS_MASK: Final = (1 << _AXIS_BITS) - 1
