@@ -98,7 +98,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
         room_id: which room of that type it is.
         player: this player's number in the room, 1 to 65535; entities it owns carry it in ``owner``.
         tick: the room's tick when the player joined.
-        tick_rate: ticks per second.
+        tick_rate: ticks per second, 0.001 to 10 000.
         schema: the room's tables and input, as `Schema.to_wire` makes it.
         message_bytes: largest message that the server takes from this client.
         server: name and version of the server's software.
@@ -108,7 +108,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     room_id: str
     player: int
     tick: int
-    tick_rate: float
+    tick_rate: Annotated[float, Meta(ge=0.001, le=10_000)]
     schema: Any
     message_bytes: int = limits.CLIENT_MESSAGE_BYTES
     server: str = ""
@@ -300,7 +300,7 @@ def decode_frame_header(payload: bytes) -> FrameHeader:
     """Only the header of a frame, for a client that does not hold the state; ProtocolError 1007 when it is none."""
     try:
         return _header_decoder.decode(payload).header
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ProtocolError(CloseCode.UNDECODABLE, f"bad frame: {error}") from None
 
 

@@ -240,7 +240,12 @@ def _union(parts: Iterable[IntColumn]) -> IntColumn:
     parts = list(parts)
     if not parts:
         return _NO_IDS
-    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+    if len(parts) == 1:
+        return parts[0]
+    marks = np.zeros(max((int(part[-1]) for part in parts if len(part)), default=0) + 1, np.bool_)
+    for part in parts:
+        marks[part] = True
+    return np.flatnonzero(marks).astype(np.int64, copy=False)
 
 
 def _is_unknown(part: Any) -> bool:

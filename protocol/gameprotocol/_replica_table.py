@@ -62,8 +62,13 @@ class Row:
         return hash((id(self._table), self.id))
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._table.names_known(self.id))
+        values = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self._table.names_known(self.id))
         return f"<{self._table.schema.name} {self.id}: {values}>"
+
+
+def _shown(value: Any) -> str:
+    """A value for people; of another row only which one it is, for rows may refer to each other in a circle."""
+    return f"<{value._table.schema.name} {value.id}>" if isinstance(value, Row) else repr(value)
 
 
 class ReplicaTable:

@@ -18,6 +18,7 @@ CLOSE_REASON_BYTES: Final = 123
 #: Bounds for msgpack that comes from a client; small, because a 4 KiB message can otherwise claim 100 MiB.
 CLIENT_ARRAY_ITEMS: Final = 64
 CLIENT_MAP_ITEMS: Final = 32
+CLIENT_MAPS: Final = 256
 CLIENT_TEXT_BYTES: Final = 3072  # signed tokens are often 1 to 2 KiB
 CLIENT_BYTES_BYTES: Final = 1024
 #: Nesting depth of a client's message, the outermost array counted as 1.

@@ -231,7 +231,8 @@ class ClientLink:
                 self._peer_ended = True  # its Close could not be found in what is left
                 return
             self._show_library(stop, payloads)
-            payloads += self._feed(b"")
+            if not self.closed:
+                payloads += self._feed(b"")
 
     def _show_library(self, frame: OddFrame, payloads: list[bytes]) -> None:
         library = self._library

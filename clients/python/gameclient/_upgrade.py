@@ -71,7 +71,8 @@ class Upgrade:
             if self._take(data):
                 return rest
             data = rest
-        self._take(data)
+        if data:  # no bytes would mean to the library that the server has hung up
+            self._take(data)
         return None
 
     def end(self) -> RefusedError:
@@ -101,7 +102,7 @@ class Upgrade:
                     self._body += event.data
                     if event.body_finished or len(self._body) > _BODY_BYTES:
                         raise self._refusal()
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, UnicodeError) as error:
             raise RefusedError(f"the server's answer makes no sense ({error}): is it a WebSocket server?") from None
         return False
 

@@ -1,0 +1,1 @@
+"""Fuzz targets: one function for each parser that reads what a peer sends. ``python -m tests.fuzz.run`` runs them."""
