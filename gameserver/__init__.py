@@ -17,6 +17,11 @@ from __future__ import annotations
 from msgspec import Meta as Meta
 
 from gameprotocol import CloseCode as CloseCode
+from gameserver.net import Limits as Limits
+from gameserver.net import TlsError as TlsError
+from gameserver.rooms.authentication import Identity as Identity
+from gameserver.rooms.authentication import JoinRequest as JoinRequest
+from gameserver.rooms.authentication import Reject as Reject
 from gameserver.rooms.inputs import Input as Input
 from gameserver.rooms.player import Player as Player
 from gameserver.rooms.room import Room as Room

@@ -16,11 +16,18 @@ import click
 import trio
 
 from gameserver.config import ENVIRONMENT_PREFIX, Settings, SettingsError, load_settings
+from gameserver.logs import configure_logging
+from gameserver.net.tls import TlsError
 from gameserver.process import tune_process
+from gameserver.rooms.authentication import Authenticate
 from gameserver.rooms.directory import check_room_name
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.server import VERSION, Server, serve
 from gameserver.world.errors import DeclarationError
+
+_log = logging.getLogger("gameserver")
+#: Windows has no such signal.
+_RELOAD_SIGNALS: Final = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 
 #: A client of the bundled game to look at; it comes with the sources, not with an installed package.
 _EXAMPLE: Final = Path("examples/pygame_arena.py")
@@ -38,7 +45,22 @@ def main() -> None:
 @click.option("--port", type=int, help="Port to listen on, 0 for any free one. [default: 8765]")
 @click.option("--tick-rate", type=float, help="Ticks per second of all rooms, in place of their own.")
 @click.option("--seed", type=int, help="Seed of all rooms' random generators, to replay a match.")
+@click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): speak wss://. Read again on SIGHUP.")
+@click.option("--tls-key", metavar="FILE", help="Its private key (PEM), if not in the same file.")
+@click.option("--authenticate", metavar="MODULE:FUNCTION", help="Ask this who players are before they get a seat.")
+@click.option("--origin", "origins", multiple=True, help="Web page that may connect, * for all; may be repeated.")
+@click.option("--trusted-proxy", "trusted_proxies", multiple=True, help="Proxy whose X-Forwarded-For is believed.")
+@click.option("--max-connections", type=int, help="At once, in all. [default: as many as there are descriptors]")
+@click.option("--max-connections-per-address", type=int, help="At once. [default: 100]")
+@click.option("--connects-per-second", type=float, help="In all. [default: 250]")
+@click.option("--connects-per-second-per-address", type=float, help="[default: 20]")
+@click.option("--messages-per-second", type=float, help="Of a player, besides one a tick. [default: 120]")
+@click.option("--bytes-per-second", type=float, help="Of a player's messages. [default: 16384]")
+@click.option("--dead-seconds", type=float, help="Silent peers are pinged, and given up after this. [default: 15]")
+@click.option("--drain-seconds", type=float, help="How long rooms may go on after SIGTERM. [default: 10]")
+@click.option("--watchdog-seconds", type=float, help="Report ticks that take longer; 0: never. [default: 1]")
 @click.option("--log-level", help="debug, info, warning or error. [default: info]")
+@click.option("--log-format", help="text or json. [default: text]")
 @click.option("--config", envvar=f"{ENVIRONMENT_PREFIX}CONFIG", metavar="FILE", help="TOML file with settings.")
 def run(rooms: tuple[str, ...], config: str | None, **flags: Any) -> None:
     """Serve rooms until Ctrl-C or SIGTERM; without an argument, the bundled game.
@@ -46,15 +68,19 @@ def run(rooms: tuple[str, ...], config: str | None, **flags: Any) -> None:
     A room is given as module:Class, for example my_game:Arena, and served as /arena; name=my_game:Arena serves it as
     /name. Settings come from flags, then from the environment (TICKWIRE_PORT=9000), then from the TOML file.
     """
+    lists = {name: list(flags.pop(name)) or None for name in ("origins", "trusted_proxies")}
     try:
-        settings = load_settings({**flags, "rooms": list(rooms) or None}, os.environ, config)
+        settings = load_settings({**flags, **lists, "rooms": list(rooms) or None}, os.environ, config)
         classes = find_rooms(settings.rooms)
+        authenticate = find_function(settings.authenticate) if settings.authenticate is not None else None
     except (SettingsError, DeclarationError) as error:
         raise click.UsageError(str(error)) from None
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging(settings.log_level, settings.log_format)
     tune_process()
     try:
-        trio.run(_serve_until_signal, settings, classes)
+        trio.run(_serve_until_signal, settings, classes, authenticate)
+    except (TlsError, ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise click.ClickException(
@@ -107,19 +133,72 @@ def _import_room(path: str) -> type[Room]:
     return room_class  # type: ignore[no-any-return]
 
 
+def find_function(path: str) -> Any:
+    """Import ``module:function``; SettingsError when there is none."""
+    module_name, colon, name = path.partition(":")
+    if not (module_name and colon and name):
+        raise SettingsError(f"authenticate = {path!r}: write module:function, for example my_game:check_token")
+    try:
+        found = getattr(importlib.import_module(module_name), name, None)
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"authenticate = {path!r}: no module {error.name!r} here or installed") from None
+    if found is None:
+        raise SettingsError(f"authenticate = {path!r}: {module_name} has no {name}")
+    return found
+
+
 def _is_room(thing: Any) -> bool:
     return isinstance(thing, type) and issubclass(thing, Room) and thing is not Room
 
 
-async def _serve_until_signal(settings: Settings, classes: dict[str, type[Room]]) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+async def _serve_until_signal(
+    settings: Settings, classes: dict[str, type[Room]], authenticate: Authenticate | None
+) -> None:
+    wanted = [signal.SIGINT, signal.SIGTERM, *_RELOAD_SIGNALS]
+    with trio.open_signal_receiver(*wanted) as signals:
         async with serve(
-            classes, host=settings.host, port=settings.port, tick_rate=settings.tick_rate, seed=settings.seed
+            classes,
+            host=settings.host,
+            port=settings.port,
+            tick_rate=settings.tick_rate,
+            seed=settings.seed,
+            authenticate=authenticate,
+            limits=settings.limits(),
+            origins=settings.origins,
+            trusted_proxies=settings.trusted_proxies,
+            tls_cert=settings.tls_cert,
+            tls_key=settings.tls_key,
+            watchdog_seconds=settings.watchdog_seconds or None,
         ) as server:
             _greet(server, classes)
-            async for _ in signals:
-                break
+            async with trio.open_nursery() as nursery:
+                async for number in signals:
+                    if number in _RELOAD_SIGNALS:
+                        _reload(server)
+                    elif number == signal.SIGTERM and not server.is_draining:
+                        nursery.start_soon(_drain, server, settings.drain_seconds, nursery.cancel_scope)
+                        await trio.lowlevel.checkpoint()  # so that it has begun when a second signal comes
+                    else:
+                        break
+                nursery.cancel_scope.cancel()
         click.echo("stopped")
+
+
+async def _drain(server: Server, seconds: float, stop: trio.CancelScope) -> None:
+    await server.drain(seconds)
+    stop.cancel()
+
+
+def _reload(server: Server) -> None:
+    """A new certificate, if there is one; a bad one changes nothing."""
+    if server.entrance.tls is None:
+        return
+    try:
+        server.reload_certificate()
+    except TlsError as error:
+        _log.error("! the certificate stays as it was: %s", error)
+    else:
+        _log.info("= the certificate was read again")
 
 
 def _greet(server: Server, classes: dict[str, type[Room]]) -> None:
@@ -130,8 +209,13 @@ def _greet(server: Server, classes: dict[str, type[Room]]) -> None:
     if classes == find_rooms(Settings().rooms) and _EXAMPLE.exists():
         click.echo(f"Play:        {_beside_us('python')} {_EXAMPLE} {url}")
     click.echo(f"Send bots:   {_beside_us('gamebots')} {url} --count 50 --seconds 10")
-    if _is_public(server.host):
-        click.secho("Anyone who reaches this machine can join, and ws:// is not encrypted.", fg="yellow", err=True)
+    if _is_public(server.host) and server.entrance.tls is None:
+        click.secho(
+            "Not encrypted: anyone on the way can read and change what players send. Give --tls-cert and --tls-key, or "
+            "listen on 127.0.0.1 behind a proxy that speaks TLS (see README, Serve it).",
+            fg="yellow",
+            err=True,
+        )
     click.echo("Stop with Ctrl-C.")
 
 

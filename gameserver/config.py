@@ -9,11 +9,18 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from gameserver.net.limits import Limits
+
 #: What the environment's variables begin with: ``TICKWIRE_PORT=9000``.
 ENVIRONMENT_PREFIX: Final = "TICKWIRE_"
 
 #: What ``gameserver run`` serves when nothing is named.
 BUNDLED_GAME: Final = "gameserver.demo.arena:Arena"
+
+
+_LIMITS: Final = Limits()
+#: Settings that are lists; in the environment their items stand between spaces.
+_LISTS: Final = ("rooms", "origins", "trusted_proxies")
 
 
 class SettingsError(Exception):
@@ -31,6 +38,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tick_rate: ticks per second of all rooms, 1 to 240; None for what each room declares.
         seed: of all rooms' generators; None for a new one each time.
         log_level: the least level that is logged.
+        log_format: ``text`` for people, ``json`` for programs: one object a line.
+        authenticate: who says who players are, as ``module:function``; None to let anybody in.
+        origins: web pages that may connect, as ``https://game.example``; none for those of the same host and of the
+            visitor's own machine, ``*`` for all.
+        trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
+        tls_cert, tls_key: PEM files, read again on SIGHUP; the server speaks wss:// then.
+        drain_seconds: how long rooms may go on after SIGTERM, and closing with them.
+        watchdog_seconds: a tick that takes longer is logged with its room and stack; 0 for no watchdog.
+        max_connections, max_connections_per_address, connects_per_second, connects_per_second_per_address,
+            messages_per_second, bytes_per_second, dead_seconds: see `gameserver.Limits`.
     """
 
     rooms: Annotated[tuple[str, ...], Meta(min_length=1)] = (BUNDLED_GAME,)
@@ -39,6 +56,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tick_rate: Annotated[float, Meta(ge=1, le=240)] | None = None
     seed: int | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    authenticate: str | None = None
+    origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
+    watchdog_seconds: Annotated[float, Meta(ge=0)] = 1.0
+    max_connections: Annotated[int, Meta(ge=0)] = _LIMITS.connections
+    max_connections_per_address: Annotated[int, Meta(ge=1)] = _LIMITS.connections_per_address
+    connects_per_second: Annotated[float, Meta(gt=0)] = _LIMITS.connects_per_second
+    connects_per_second_per_address: Annotated[float, Meta(gt=0)] = _LIMITS.connects_per_second_per_address
+    messages_per_second: Annotated[float, Meta(gt=0)] = _LIMITS.messages_per_second
+    bytes_per_second: Annotated[float, Meta(gt=0)] = _LIMITS.bytes_per_second
+    dead_seconds: Annotated[float, Meta(ge=3)] = _LIMITS.dead_seconds
+
+    def limits(self) -> Limits:
+        """The limits among the settings."""
+        return Limits(
+            connections=self.max_connections,
+            connections_per_address=self.max_connections_per_address,
+            connects_per_second=self.connects_per_second,
+            connects_per_second_per_address=self.connects_per_second_per_address,
+            messages_per_second=self.messages_per_second,
+            bytes_per_second=self.bytes_per_second,
+            dead_seconds=self.dead_seconds,
+        )
 
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str], toml_path: str | None) -> Settings:
@@ -80,7 +124,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for variable, value in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         if variable.startswith(ENVIRONMENT_PREFIX) and name != "config":
-            found[name] = value.split() if name == "rooms" else value
+            found[name] = value.split() if name in _LISTS else value
     return found
 
 

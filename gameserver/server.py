@@ -10,20 +10,39 @@ Three sizes of failure, decided here and in `gameserver.net.handshake`:
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import trio
 
 from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
-from gameserver.net import Link, open_listeners, serve_connection, serve_listeners
+from gameprotocol import limits as wire
+from gameserver.net import (
+    Door,
+    Entrance,
+    Limits,
+    Link,
+    RefusedRequestError,
+    RequestHead,
+    Tls,
+    Visitor,
+    open_listeners,
+    serve_connection,
+    serve_listeners,
+)
+from gameserver.rooms.authentication import Authenticate, Identity, authenticate, check_authenticate, join_request
 from gameserver.rooms.directory import Directory, check_room_name
 from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.room import Room, check_room_class
+from gameserver.watchdog import Watchdog, keep_beating
 
 _log = logging.getLogger("gameserver")
 
@@ -31,6 +50,12 @@ try:
     VERSION: Final = version("tickwire")
 except PackageNotFoundError:  # run from a source tree that is not installed
     VERSION: Final = "0"  # type: ignore[misc]
+
+
+#: A server that restarts needs about a second, or two with a large game; who comes earlier only tries again.
+_RECONNECT_SECONDS: Final = 2.0
+#: Below the rate at which a server accepts connections by default (`Limits.connects_per_second`).
+_RECONNECTS_PER_SECOND: Final = 200.0
 
 
 class LocalAddress:
@@ -55,6 +80,7 @@ class Server:
     Attributes:
         host, port: what it listens on; port is 0 when it does not listen.
         directory: its rooms.
+        entrance: who may come in.
     """
 
     def __init__(
@@ -62,18 +88,25 @@ class Server:
         room_classes: Mapping[str, type[Room]],
         connections: trio.Nursery,
         rooms_nursery: trio.Nursery,
+        entrance: Entrance,
+        watchdog: Watchdog | None,
         *,
         tick_rate: float | None = None,
         seed: int | None = None,
+        authenticate: Authenticate | None = None,
     ) -> None:
         self.host = ""
         self.port = 0
+        self.entrance = entrance
         self._connections = connections
         self._rooms_nursery = rooms_nursery
+        self._authenticate = authenticate
         self._token = trio.lowlevel.current_trio_token()
         self.directory = Directory(
             room_classes,
             self._start_room,
+            clock=trio.current_time,
+            watchdog=watchdog,
             tick_rate=tick_rate,
             seed=seed,
             server_name=f"tickwire/{VERSION}",
@@ -86,7 +119,8 @@ class Server:
                 "this server does not listen: give serve() a port, or use server.local() in this process"
             )
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}/{self._name(name)}"
+        scheme = "ws" if self.entrance.tls is None else "wss"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/{self._name(name)}"
 
     def local(self, name: str | None = None) -> LocalAddress:
         """The address of a room type for clients in this process, over a socket pair."""
@@ -125,7 +159,62 @@ class Server:
         except RuntimeError:  # the server has stopped, and its nursery is closed
             ours.close()
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it lets nobody in any more."""
+        return self.entrance.door.closed_for_seconds is not None
+
+    def reload_certificate(self) -> None:
+        """Read certificate and key again, for connections to come; those that exist go on.
+
+        Raises:
+            TlsError: the files cannot be used; the old certificate stays. ValueError: the server has none.
+        """
+        if self.entrance.tls is None:
+            raise ValueError("this server has no certificate: give serve() tls_cert and tls_key")
+        self.entrance.tls.reload()
+
+    async def drain(self, seconds: float) -> None:
+        """Stop well: let nobody in any more, let rooms finish, tell whoever is left when to reconnect.
+
+        Each room's ``on_drain`` is called, which ends the room unless the author wrote another. Rooms that go on are
+        ended when there is just time left for closing. Returns when all connections have closed, or after ``seconds``.
+        Leave the ``async with serve(...)`` block afterwards.
+
+        Cancellation: stays closed to new players; rooms go on.
+        """
+        players = sum(loop.room.player_count for loop in self.directory.loops)
+        come_back = partial(_when_to_reconnect, players)
+        self.entrance.door.closed_for_seconds = _RECONNECT_SECONDS
+        _log.info("= draining: %d rooms, %d players, %g s", len(self.directory.loops), players, seconds)
+        with trio.move_on_after(seconds) as patience:
+            rooms_end = patience.deadline - min(wire.CLOSE_SECONDS, seconds / 2)
+            for loop in list(self.directory.loops):
+                loop.drain(rooms_end, come_back)
+            with trio.move_on_at(rooms_end):
+                await self.directory.until_empty()
+            for loop in list(self.directory.loops):
+                loop.end_soon(come_back)
+            await self.directory.until_empty()
+            await self.entrance.until_empty()
+
     # -- what gameserver.net asks of a handler
+
+    def page(self, path: str) -> tuple[HTTPStatus, str] | None:
+        """What a plain GET is answered: whether the server is alive, and whether it takes players."""
+        match path.partition("?")[0]:
+            case "/healthz":
+                return HTTPStatus.OK, "ok\n"
+            case "/readyz" if self.is_draining:
+                return HTTPStatus.SERVICE_UNAVAILABLE, "draining\n"
+            case "/readyz":
+                return HTTPStatus.OK, "ready\n"
+        return None
+
+    def check_path(self, path: str) -> None:
+        """RefusedRequestError 404 when no room type has that path; it names those that there are."""
+        if _room_name(path) not in self.directory.room_classes:
+            raise RefusedRequestError(HTTPStatus.NOT_FOUND, f"No such room; there is {self.directory.known_names()}.")
 
     def choose_subprotocol(self, path: str, offered: tuple[str, ...]) -> str | None:
         """Ours if it is offered. Otherwise any: a browser shows a close reason only if the upgrade succeeded."""
@@ -133,12 +222,23 @@ class Server:
             return SUBPROTOCOL
         return offered[0] if offered else None
 
-    def on_hello(self, link: Link, payload: bytes) -> None:
+    async def on_hello(self, link: Link, head: RequestHead, visitor: Visitor, payload: bytes) -> None:
         """The first message has come: into a room with it, or ProtocolError."""
-        if SUBPROTOCOL not in _offered(link):
+        if SUBPROTOCOL not in _offered(head):
             raise ProtocolError(CloseCode.WRONG_VERSION, f"offer the WebSocket subprotocol {SUBPROTOCOL}")
         hello = Hello.from_items(unpack_from_client(payload))
-        self.directory.join(link.path.partition("?")[0].strip("/"), link, hello)
+        name = _room_name(link.path)
+        room_class = self.directory.room_class(name)
+        hook = room_class.authenticate or self._authenticate
+        identity: Identity | None = None
+        if hook is not None:
+            address = "" if visitor.address is None else str(visitor.address)
+            request = join_request(name, link.path, dict(head.headers), hello, address)
+            identity = await authenticate(hook, request, self.entrance.limits.authenticate_seconds)
+        if self.is_draining:
+            raise ProtocolError(CloseCode.RESTART, _when_to_reconnect(1))
+        if not link.closed:
+            self.directory.join(name, link, hello, identity)
 
     # -- rooms
 
@@ -151,16 +251,25 @@ class Server:
             await loop.run()
         except Exception:
             _log.exception("! room %s/%s (%s) ended by an exception", room.name, room.id, type(room).__name__)
-            loop.fail(CloseCode.ROOM_FAILED, "the room failed")
+            loop.end(CloseCode.ROOM_FAILED, "the room failed")
+            self.directory.failed(loop)
+        else:
+            self._close_room(loop)
+            loop.end_as_asked()
             self.directory.discard(loop)
         finally:
             # Reached with an exception in flight only when the server is being stopped.
             if loop in self.directory.loops:
-                try:
-                    room.on_close()
-                except Exception:
-                    _log.exception("! on_close of room %s/%s failed", room.name, room.id)
-                loop.flush_messages()
+                self._close_room(loop)
+            loop.free()
+
+    def _close_room(self, loop: RoomLoop) -> None:
+        room = loop.room
+        try:
+            room.on_close()
+        except Exception:
+            _log.exception("! on_close of room %s/%s failed", room.name, room.id)
+        loop.flush_messages()
 
     def _name(self, name: str | None) -> str:
         return next(iter(self.directory.room_classes)) if name is None else name
@@ -173,6 +282,13 @@ async def serve(
     port: int | None = None,
     tick_rate: float | None = None,
     seed: int | None = None,
+    authenticate: Authenticate | None = None,
+    limits: Limits | None = None,
+    origins: Sequence[str] = (),
+    trusted_proxies: Sequence[str] = (),
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    watchdog_seconds: float | None = 1.0,
 ) -> AsyncIterator[Server]:
     """Run a server as long as the ``async with`` block runs.
 
@@ -182,8 +298,17 @@ async def serve(
         port: 0 for any free one; None to serve inside this process only.
         tick_rate: ticks per second of all rooms, in place of what they declare.
         seed: of all rooms' generators, in place of what they declare.
+        authenticate: asked who somebody is before it gets a seat; a room's own goes before it.
+        limits: how much is let in; see `Limits`.
+        origins: web pages that may connect, as ``https://game.example``; by default those that the same host serves,
+            and those from the visitor's own machine. ``*`` for all.
+        trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
+        tls_cert, tls_key: PEM files; the server speaks wss:// then.
+        watchdog_seconds: a tick that takes longer is logged with its room and stack; None for no watchdog.
     Raises:
         DeclarationError: a room class is not in order.
+        ValueError, TypeError: another argument is not.
+        TlsError: certificate or key cannot be used.
         OSError: the port cannot be had.
 
     Cancellation, and leaving the block: rooms' ``on_close`` run, players are told 1001 (going away); at most half a
@@ -192,36 +317,60 @@ async def serve(
     named = _by_name(rooms)
     for room_class in named.values():
         check_room_class(room_class)
+        if room_class.authenticate is not None:
+            check_authenticate(room_class.authenticate, f"{room_class.__name__}.authenticate")
+    if authenticate is not None:
+        check_authenticate(authenticate, "authenticate")
+    if tls_key is not None and tls_cert is None:
+        raise ValueError("tls_key without tls_cert: give both, or one file with both as tls_cert")
+    limits = limits or Limits()
+    tls = Tls(tls_cert, tls_key) if tls_cert is not None else None
+    door = Door(
+        limits,
+        most_connections=limits.most_connections(),
+        origins=origins,
+        trusted_proxies=trusted_proxies,
+        encrypted=tls is not None,
+    )
+    entrance = Entrance(limits, door, tls)
     # What can be wrong with the arguments is raised before the nursery opens, so that it is not wrapped in a group.
     listeners = await open_listeners(host, port) if port is not None else []
+    watchdog = Watchdog(watchdog_seconds) if watchdog_seconds is not None else None
     try:
         async with trio.open_nursery() as connections:
-            try:
-                # Rooms end before connections do, so that what an `on_close` sends still reaches the players.
-                async with trio.open_nursery() as rooms_nursery:
-                    server = Server(named, connections, rooms_nursery, tick_rate=tick_rate, seed=seed)
-                    if listeners:
-                        server.host, server.port = host, listeners[0].getsockname()[1]
-                        connections.start_soon(serve_listeners, listeners, server, connections)
-                    try:
-                        yield server
-                    finally:
-                        rooms_nursery.cancel_scope.cancel()
-            finally:
-                connections.cancel_scope.cancel()
+            with watchdog or nullcontext():
+                try:
+                    # Rooms end before connections do, so that what an `on_close` sends still reaches the players.
+                    async with trio.open_nursery() as rooms_nursery:
+                        server = Server(
+                            named,
+                            connections,
+                            rooms_nursery,
+                            entrance,
+                            watchdog,
+                            tick_rate=tick_rate,
+                            seed=seed,
+                            authenticate=authenticate,
+                        )
+                        connections.start_soon(entrance.keepalive.run)
+                        if watchdog is not None:
+                            connections.start_soon(keep_beating, watchdog)
+                        if listeners:
+                            server.host, server.port = host, listeners[0].getsockname()[1]
+                            connections.start_soon(serve_listeners, listeners, server, connections)
+                        try:
+                            yield server
+                        finally:
+                            rooms_nursery.cancel_scope.cancel()
+                finally:
+                    connections.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         only = _only_one(group)
         raise only from only.__cause__
 
 
 @contextmanager
-def serve_in_thread(
-    *rooms: type[Room] | Mapping[str, type[Room]],
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    tick_rate: float | None = None,
-    seed: int | None = None,
-) -> Iterator[Server]:
+def serve_in_thread(*rooms: type[Room] | Mapping[str, type[Room]], **arguments: Any) -> Iterator[Server]:
     """Run a server in a thread of its own as long as the ``with`` block runs: for main loops that are not trio's.
 
     Of the server given, only ``url``, ``local`` and ``port`` may be used here. Arguments and errors as of `serve`.
@@ -232,7 +381,7 @@ def serve_in_thread(
     stop: list[tuple[trio.lowlevel.TrioToken, trio.Event]] = []
 
     async def main() -> None:
-        async with serve(*rooms, host=host, port=port, tick_rate=tick_rate, seed=seed) as server:
+        async with serve(*rooms, **arguments) as server:
             ended = trio.Event()
             servers.append(server)
             stop.append((trio.lowlevel.current_trio_token(), ended))
@@ -272,9 +421,18 @@ def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _offered(link: Link) -> set[str]:
-    fields = (value for name, value in link.request_headers if name == "sec-websocket-protocol")
-    return {item.strip() for value in fields for item in value.split(",")}
+def _offered(head: RequestHead) -> set[str]:
+    return {item.strip() for value in head.fields("sec-websocket-protocol") for item in value.split(",")}
+
+
+def _room_name(path: str) -> str:
+    return path.partition("?")[0].strip("/")
+
+
+def _when_to_reconnect(players: int) -> str:
+    """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""
+    seconds = _RECONNECT_SECONDS + random.random() * players / _RECONNECTS_PER_SECOND
+    return f"the server restarts; reconnect in {seconds:.1f} s"
 
 
 def _by_name(rooms: Sequence[type[Room] | Mapping[str, type[Room]]]) -> dict[str, type[Room]]:

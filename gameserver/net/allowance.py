@@ -12,17 +12,30 @@ class Allowance:
 
     __slots__ = ("_burst", "_left", "_per_second", "_since")
 
-    def __init__(self, burst: int, per_second: float, now: float) -> None:
+    def __init__(self, burst: float, per_second: float, now: float) -> None:
         self._burst = float(burst)
         self._per_second = per_second
         self._left = self._burst
         self._since = now
 
-    def take(self, now: float) -> bool:
-        """Use one; False when there is none left."""
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Use ``amount``; False, and nothing is used, when there is not so much left."""
+        self._refill(now)
+        if self._left < amount:
+            return False
+        self._left -= amount
+        return True
+
+    def wait_seconds(self, now: float) -> float:
+        """How long until one more can be used; 0 when it can now."""
+        self._refill(now)
+        return max(0.0, (1.0 - self._left) / self._per_second)
+
+    def is_full(self, now: float) -> bool:
+        """Whether it is as if it had never been used."""
+        self._refill(now)
+        return self._left >= self._burst
+
+    def _refill(self, now: float) -> None:
         self._left = min(self._burst, self._left + (now - self._since) * self._per_second)
         self._since = now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True

@@ -18,11 +18,12 @@ from typing import Final, Protocol
 import trio
 
 from gameprotocol import limits
-from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, parse_close
+from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, parse_close, ping_frame
 from gameprotocol.closing import CloseCode, ProtocolError
 from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
+from gameserver.net.limits import Limits
+from gameserver.net.meter import Meter
 from gameserver.net.odd_frames import OddFrameCounter
-from gameserver.net.request_head import Headers, parse_head
 from gameserver.net.sockets import NOT_NOW, TLS_UNFINISHED, stop_sending, transport
 
 #: ``close_code`` of a connection that ended without a Close frame (RFC 6455, 7.4.1); it never travels.
@@ -56,13 +57,15 @@ class Link:
         lost: the socket is of no use any more, so no Close frame can be sent.
         over: set when ``closed`` becomes true; only the connection's own task waits for it.
         holding: frames are held back until the WebSocket library has dealt with an odd one before them.
+        silence: 0 whenever something is read; whoever watches for dead peers counts it up.
     """
 
     __slots__ = (
+        "_allowed",
         "_drained",
         "_draining",
-        "_head",
         "_io",
+        "_meter",
         "_nursery",
         "_odd_frames",
         "_parser",
@@ -83,10 +86,14 @@ class Link:
         "over",
         "path",
         "remote",
+        "silence",
     )
 
-    def __init__(self, sock: socket.socket, remote: str, path: str, head: bytes, nursery: trio.Nursery) -> None:
+    def __init__(self, sock: socket.socket, remote: str, path: str, nursery: trio.Nursery, allowed: Limits) -> None:
         self.remote = remote
+        self.silence = 0
+        self._allowed = allowed
+        self._meter: Meter | None = None
         self.path = path
         self.blocked = False
         self.closed = False
@@ -95,7 +102,6 @@ class Link:
         self.ended_by_peer = False
         self.lost = False
         self.holding = False
-        self._head = head
         self._nursery = nursery
         self._sock = sock
         self._io = transport(sock)
@@ -120,9 +126,9 @@ class Link:
         return self._sock.fileno()
 
     @property
-    def request_headers(self) -> Headers:
-        """The upgrade request's fields, names in lower case; empty after the hello, they are not kept."""
-        return parse_head(self._head).headers if self._head else ()
+    def dropped_messages(self) -> int:
+        """How many inputs were thrown away because the peer sent too many."""
+        return self._meter.dropped if self._meter is not None else 0
 
     @property
     def pending_bytes(self) -> int:
@@ -148,10 +154,24 @@ class Link:
         if not data:
             self._cut_off(VANISHED, "the peer vanished")
             return []
+        self.silence = 0
         payloads = self._parser.feed(data)
         if self._parser.stop is not None:
-            return self._go_on(payloads)
+            payloads = self._go_on(payloads)
+        if len(payloads) > 1 or len(data) >= USUAL_BYTES:
+            return self._metered(payloads, len(data))
         return payloads
+
+    def _metered(self, payloads: list[bytes], size_bytes: int) -> list[bytes]:
+        """Those of the messages of one read that the peer may send; too many end the link."""
+        now = trio.current_time()
+        if self._meter is None:
+            self._meter = Meter(self._allowed, now)
+        try:
+            return self._meter.admit(payloads, size_bytes, now)
+        except ProtocolError as error:
+            self._end(error.code, error.reason)
+            return []
 
     def _read_on(self, data: bytes) -> bytes:
         """``data``, and what the kernel holds besides, up to ``RECEIVE_BYTES`` in all."""
@@ -324,6 +344,16 @@ class Link:
             self._ready = []
             self._end(code, reason)
 
+    def ping(self) -> None:
+        """Ask for a sign of life. Any answer counts: a pong, a message, an acknowledgement of the kernel's."""
+        if not self.closed:
+            self.put(ping_frame())
+
+    def give_up(self, reason: str) -> None:
+        """End it without a closing handshake: the peer is dead."""
+        if not self.closed:
+            self._cut_off(VANISHED, reason)
+
     def _end(self, code: int, reason: str) -> None:
         if self.closed:
             return
@@ -361,12 +391,13 @@ class Link:
     def start(self, to_library: Callable[[OddFrame], None], rest: bytes) -> None:
         """The upgrade is done: odd frames go to ``to_library``; ``rest`` came in the same read as the request."""
         self._to_library = to_library
-        self.deliver(self._go_on(self._parser.feed(rest)))
+        self._ready = self._go_on(self._parser.feed(rest))
+        self._special = self._special or bool(self._ready)
 
     def deliver(self, messages: list[bytes]) -> None:
-        """Put ``messages`` behind those that ``receive`` will return next."""
+        """Put ``messages`` behind those that ``receive`` will return next; they count as those of a read."""
         if messages:
-            self._ready += messages
+            self._ready += self._metered(messages, 0)
             self._special = True
 
     def resume(self) -> None:
@@ -377,10 +408,6 @@ class Link:
             self.deliver(self._go_on(self._parser.feed(b"")))
         if self._watcher is not None and not self.closed:
             self._watcher.wake(self)
-
-    def forget_head(self) -> None:
-        """Free the request's fields."""
-        self._head = b""
 
     async def until_peer_closed(self) -> None:
         """Read and drop everything but a Close frame or EOF; returns when one of them came.

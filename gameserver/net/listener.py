@@ -11,12 +11,18 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import trio
 
-from gameserver.net.bounds import ACCEPT_BATCH, EXHAUSTED_PAUSE_SECONDS, LISTEN_BACKLOG
-from gameserver.net.handshake import ConnectionHandler, serve_connection
+from gameserver.logs import log_event
+from gameserver.net.addresses import parse_address
+from gameserver.net.bounds import ACCEPT_BATCH, EXHAUSTED_PAUSE_SECONDS, LINGERING_CONNECTIONS, LISTEN_BACKLOG
+from gameserver.net.connection import ConnectionHandler, send_answer, serve_connection
+from gameserver.net.entrance import Entrance
+from gameserver.net.request_head import RefusedRequestError
+from gameserver.net.sockets import address_text, prepare
 
 _log = logging.getLogger("gameserver.net")
 
@@ -88,13 +94,17 @@ async def serve_listeners(
 
 
 async def _accept_from(listener: socket.socket, handler: ConnectionHandler, connections: trio.Nursery) -> None:
+    entrance = handler.entrance
     exhausted = False
     while True:
+        await trio.sleep(entrance.wait_seconds())
         await trio.lowlevel.wait_readable(listener)
         try:
             for _ in range(ACCEPT_BATCH):
+                if entrance.wait_seconds():
+                    break
                 sock, address = listener.accept()
-                connections.start_soon(serve_connection, sock, address, handler)
+                _take_in(sock, address, handler, connections)
                 exhausted = False
         except (BlockingIOError, InterruptedError):
             pass
@@ -108,3 +118,36 @@ async def _accept_from(listener: socket.socket, handler: ConnectionHandler, conn
                 await trio.sleep(EXHAUSTED_PAUSE_SECONDS)
             # Anything else (ECONNABORTED, EPROTO and the network's own errors, see accept(2)) is the end of a
             # connection that had not begun.
+
+
+def _take_in(
+    sock: socket.socket, address: tuple[str, int], handler: ConnectionHandler, connections: trio.Nursery
+) -> None:
+    """Serve an accepted connection, or turn it away."""
+    entrance = handler.entrance
+    try:
+        visitor = entrance.door.enter(parse_address(address[0]), trio.current_time())
+    except RefusedRequestError as refusal:
+        entrance.count(refused=True)
+        log_event(_log, logging.INFO, "! refused", peer=address_text(address), status=refusal.status.value)
+        # Who speaks TLS is not told why, and neither are those beyond a few: it costs too much.
+        if entrance.tls is None and entrance.lingering < LINGERING_CONNECTIONS:
+            connections.start_soon(_say_why, sock, refusal.answer(), entrance)
+        else:
+            sock.close()
+    else:
+        entrance.count(refused=False)
+        connections.start_soon(partial(serve_connection, sock, address, handler, visitor=visitor, tls=entrance.tls))
+
+
+async def _say_why(sock: socket.socket, answer: bytes, entrance: Entrance) -> None:
+    entrance.lingering += 1
+    try:
+        prepare(sock)
+        await send_answer(sock, answer)
+    except OSError:
+        pass  # the peer is gone
+    finally:
+        entrance.lingering -= 1
+        trio.lowlevel.notify_closing(sock)
+        sock.close()

@@ -8,6 +8,7 @@ left for the library to judge is the upgrade itself (Upgrade, Connection, Sec-We
 from __future__ import annotations
 
 import binascii
+import math
 import re
 from base64 import b64decode
 from collections import Counter
@@ -29,24 +30,37 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _SINGLE: Final = ("host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
 
 
-class RefusedHeadError(Exception):
-    """The request cannot become a WebSocket.
+class RefusedRequestError(Exception):
+    """The request is answered with an HTTP status, and the connection closed.
 
     Attributes:
         status: what to answer.
+        retry_after_seconds: when to come back; None to say nothing about it.
     """
 
-    def __init__(self, status: HTTPStatus, why: str) -> None:
+    def __init__(self, status: HTTPStatus, why: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(why)
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
     def answer(self) -> bytes:
         """The whole HTTP answer: it closes the connection and quotes nothing that the peer sent."""
-        body = f"{self}\n".encode()
-        fields = f"Connection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+        extra = ""
         if self.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            fields += "Allow: GET\r\n"
-        return f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n{fields}\r\n".encode() + body
+            extra = "Allow: GET\r\n"
+        elif self.status is HTTPStatus.UPGRADE_REQUIRED:
+            extra = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        if self.retry_after_seconds is not None:
+            extra += f"Retry-After: {math.ceil(self.retry_after_seconds)}\r\n"
+        return plain_answer(self.status, f"{self}\n", extra)
+
+
+def plain_answer(status: HTTPStatus, text: str, extra_fields: str = "") -> bytes:
+    """A whole HTTP answer of plain text, behind which the connection closes."""
+    body = text.encode()
+    fields = "" if "Connection:" in extra_fields else "Connection: close\r\n"
+    fields += f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n{extra_fields}"
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{fields}\r\n".encode() + body
 
 
 class RequestHead(NamedTuple):
@@ -60,6 +74,19 @@ class RequestHead(NamedTuple):
     path: str
     headers: Headers
 
+    @property
+    def is_upgrade(self) -> bool:
+        """Whether it asks for a WebSocket at all; whether it asks in order is for the library to say."""
+        return "websocket" in (self.field("upgrade") or "").lower()
+
+    def field(self, name: str) -> str | None:
+        """The value of the field of this name (in lower case), None when there is none."""
+        return next((value for each, value in self.headers if each == name), None)
+
+    def fields(self, name: str) -> list[str]:
+        """The values of all fields of this name (in lower case), in order."""
+        return [value for each, value in self.headers if each == name]
+
     def for_library(self) -> bytes:
         """The same request with nothing in it but what the upgrade is about."""
         fields = "".join(f"{name}: {value}\r\n" for name, value in self.headers if name in _UPGRADE_FIELDS)
@@ -70,11 +97,11 @@ def split_head(received: bytes | bytearray) -> tuple[bytes, bytes] | None:
     """The head with its blank line and what came behind it, or None while the blank line is missing.
 
     Raises:
-        RefusedHeadError: 431 when the head is, or must become, longer than ``HEAD_BYTES``.
+        RefusedRequestError: 431 when the head is, or must become, longer than ``HEAD_BYTES``.
     """
     end = received.find(b"\r\n\r\n")
     if end + 4 > HEAD_BYTES or (end < 0 and len(received) >= HEAD_BYTES):
-        raise RefusedHeadError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too long.")
+        raise RefusedRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too long.")
     if end < 0:
         return None
     return bytes(received[: end + 4]), bytes(received[end + 4 :])
@@ -84,21 +111,21 @@ def parse_head(head: bytes) -> RequestHead:
     """Check ``head`` (with its blank line) and take it apart.
 
     Raises:
-        RefusedHeadError: with the status to answer.
+        RefusedRequestError: with the status to answer.
     """
     if not head.isascii():
         raise _bad("The request head is not ASCII.")
     request_line, *lines = head[:-4].split(b"\r\n")
     path = _parse_request_line(request_line)
     if len(lines) > HEAD_FIELDS:
-        raise RefusedHeadError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
+        raise RefusedRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
     headers = tuple(_parse_field(line) for line in lines)
     _check_fields(headers)
     return RequestHead(path, headers)
 
 
-def _bad(why: str) -> RefusedHeadError:
-    return RefusedHeadError(HTTPStatus.BAD_REQUEST, why)
+def _bad(why: str) -> RefusedRequestError:
+    return RefusedRequestError(HTTPStatus.BAD_REQUEST, why)
 
 
 def _parse_request_line(line: bytes) -> str:
@@ -107,7 +134,7 @@ def _parse_request_line(line: bytes) -> str:
         raise _bad("The request line is not HTTP/1.1.")
     method, target, _ = parts
     if method != b"GET":
-        raise RefusedHeadError(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET is served here.")
+        raise RefusedRequestError(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET is served here.")
     if not _TARGET.fullmatch(target):
         raise _bad("The request target must be a path.")
     return target.decode("ascii")

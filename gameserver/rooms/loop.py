@@ -14,13 +14,15 @@ import trio
 from gameprotocol import CloseCode, Hello, Welcome
 from gameprotocol._websocket import binary_frame
 from gameserver.net import Link, Poller
+from gameserver.rooms.authentication import Identity
 from gameserver.rooms.delivery import Delivery, flush_messages
 from gameserver.rooms.player import Player
 from gameserver.rooms.reception import Reception
 from gameserver.rooms.resync import Resyncs
-from gameserver.rooms.room import Room, input_codec
+from gameserver.rooms.room import Ending, Room, input_codec
 from gameserver.rooms.schedule import TickSchedule
 from gameserver.sync.sight import Sight
+from gameserver.watchdog import Watchdog
 from gameserver.world.publish import PublishedWorld
 
 _log = logging.getLogger("gameserver.rooms")
@@ -35,10 +37,17 @@ class RoomLoop:
         room: the room; its ``on_create`` is called by `run`.
         phase: where in the period its ticks lie, 0 to 1.
         server_name: told to clients in the welcome.
+        watchdog: is told when the room runs; None for none.
+
+    Attributes:
+        made_seconds: when it was made, as its directory's clock tells.
     """
 
-    def __init__(self, room: Room, phase: float = 0.0, server_name: str = "") -> None:
+    def __init__(self, room: Room, phase: float = 0.0, server_name: str = "", watchdog: Watchdog | None = None) -> None:
         self.room = room
+        self.made_seconds = 0.0
+        self._watchdog = watchdog
+        self._drain: tuple[float, Callable[[], str]] | None = None  # until when to finish, and what to tell players
         self.schedule = TickSchedule(room.dt)
         self._phase = phase
         self._server_name = server_name
@@ -51,7 +60,7 @@ class RoomLoop:
         self._reception = Reception(room, self._codec, self._resyncs, self._delivery.differing)
         self._schema_wire = room.schema().to_wire()
         self._seats: dict[Link, Player] = {}
-        self._joining: list[tuple[Link, Hello]] = []
+        self._joining: list[tuple[Link, Hello, Identity | None]] = []
         self._next_number = 1
         self._wake = trio.Event()
         self._now = 0.0
@@ -70,31 +79,73 @@ class RoomLoop:
         most = type(self.room).max_players
         return self.seats_taken >= (_MOST_PLAYERS if most is None else most)
 
-    def admit(self, link: Link, hello: Hello) -> None:
+    def admit(self, link: Link, hello: Hello, identity: Identity | None = None) -> None:
         """Let a player in at the next tick; from now on nobody else may read the link."""
-        self._joining.append((link, hello))
+        self._joining.append((link, hello, identity))
+        self._wake.set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the room has been closed, and takes nobody any more."""
+        return self.room._ending is not None
+
+    def drain(self, deadline: float, reason: Callable[[], str]) -> None:
+        """Call the room's ``on_drain`` between two ticks.
+
+        Args:
+            deadline: when the room will be ended if it has not ended by itself, in the seconds of trio's clock.
+            reason: what to tell each player who is closed with 1012.
+        """
+        self._drain = deadline, reason
+        self._wake.set()
+
+    def end_soon(self, reason: Callable[[], str]) -> None:
+        """End the room after its next tick; its players are told 1012 and ``reason``."""
+        self.room._ending = Ending(CloseCode.RESTART, reason)
         self._wake.set()
 
     async def run(self) -> None:
-        """Tick until cancelled.
+        """Tick until the room is closed, or cancelled. When it was closed, `end_as_asked` is to follow.
 
         Raises:
-            Exception: whatever the author's hooks raise; the room is then to be ended with `fail`.
+            Exception: whatever the author's hooks raise; the room is then to be ended with `end`.
 
         Cancellation: ends between two ticks; players' connections are not touched.
         """
         room = self.room
         _log.info("= room %s/%s opens, seed %d", room.name, room.id, room.seed_used)
-        room.on_create()
+        self._watched(room.on_create)
         self.schedule.start(trio.current_time(), self._phase)
         while True:
+            if self._drain is not None:
+                self._watched(self._ask_to_finish)
+            if room._ending is not None:
+                return
             if self._paused:
                 self._close_poller()
                 self._wake = trio.Event()  # the old one may have been set while the room ran
                 await self._wake.wait()
                 self.schedule.start(trio.current_time(), self._phase)
+                continue
             await trio.sleep_until(self.schedule.deadline)
-            self.run_ticks(trio.current_time)
+            self._watched(self.run_ticks, trio.current_time)
+
+    def _watched(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do what runs the author's code, and have the watchdog know."""
+        if self._watchdog is None:
+            work(*arguments)
+            return
+        self._watchdog.begin(self.room)
+        try:
+            work(*arguments)
+        finally:
+            self._watchdog.end()
+
+    def _ask_to_finish(self) -> None:
+        if self._drain is not None:
+            (deadline, reason), self._drain = self._drain, None
+            self.room._restart_reason = reason
+            self.room.on_drain(max(0.0, deadline - trio.current_time()))
 
     def run_ticks(self, clock: Callable[[], float]) -> None:
         """Everything that is due: one tick as a rule, a few steps before one publish when it is late."""
@@ -125,14 +176,29 @@ class RoomLoop:
         """Send the messages that no frame will follow, when the server stops."""
         flush_messages(self._seats)
 
-    def fail(self, code: CloseCode, reason: str) -> None:
-        """Close every player's connection, after the messages that wait; what a room that ends does last."""
+    def end_as_asked(self) -> None:
+        """Close every player's connection as the room, or who ended it, wants it to be told."""
+        ending = self.room._ending
+        if ending is not None:
+            self.end(*ending)
+
+    def end(self, code: CloseCode, reason: str | Callable[[], str]) -> None:
+        """Close every player's connection, after the messages that wait; what a room that ends does last.
+
+        Args:
+            reason: what to tell, or what makes it up for each player.
+        """
         flush_messages(self._seats)
-        for link in [*self._seats, *(link for link, _ in self._joining)]:
-            link.close(code, reason)
+        for link in [*self._seats, *(link for link, _, _ in self._joining)]:
+            link.close(code, reason() if callable(reason) else reason)
         self._seats.clear()
         self._joining.clear()
         self._close_poller()
+
+    def free(self) -> None:
+        """Let go of the poller's descriptor and of the world; for after the end."""
+        self._close_poller()
+        self.room.world.free()
 
     @property
     def _paused(self) -> bool:
@@ -163,12 +229,12 @@ class RoomLoop:
     def _let_in(self) -> None:
         if self._poller is None:
             self._poller = Poller()
-        while self._joining:  # one by one: if a hook raises, `fail` still finds the others
-            link, hello = self._joining.pop(0)
+        while self._joining:  # one by one: if a hook raises, `end` still finds the others
+            link, hello, identity = self._joining.pop(0)
             if link.closed:
                 continue
             room = self.room
-            player = Player(self._take_number(), hello.name, hello.options, link, room)
+            player = Player(self._take_number(), hello.name, hello.options, link, room, identity)
             player.max_rate = type(room).max_rate
             self._seats[link] = player
             self.room._players[player.number] = player
@@ -186,7 +252,7 @@ class RoomLoop:
         stats = self.room.stats
         stats.leaves += 1
         stats.duplicate_inputs += player.inputs.duplicates
-        stats.dropped_inputs += player.inputs.dropped
+        stats.dropped_inputs += player.inputs.dropped + link.dropped_messages
         self.room.on_leave(player, link.close_reason or f"closed ({link.close_code})")
         del self.room._players[player.number]
 

@@ -16,6 +16,7 @@ from gameserver.world.entity import Entity
 
 if TYPE_CHECKING:
     from gameserver.net.link import Link
+    from gameserver.rooms.authentication import Identity
     from gameserver.rooms.room import Room
 
 
@@ -24,7 +25,9 @@ class Player(Viewer):
 
     Attributes:
         number: 1 to 65535, this player's name on the wire; entities it owns carry it.
-        name: what the player called itself, at most 64 bytes; not checked for being unique.
+        name: what the player called itself, at most 64 bytes; not checked for being unique. Its identity's name if
+            that has one.
+        identity: who ``authenticate`` says it is; None where nobody is asked.
         options: what the client's hello said besides.
         room: where it sits.
         data: yours to keep something in, None at first.
@@ -44,16 +47,26 @@ class Player(Viewer):
         "coalesced_ticks",
         "data",
         "frames_skipped",
+        "identity",
         "inputs",
         "name",
         "options",
         "room",
     )
 
-    def __init__(self, number: int, name: str, options: dict[str, Any], link: Link, room: Room) -> None:
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        options: dict[str, Any],
+        link: Link,
+        room: Room,
+        identity: Identity | None = None,
+    ) -> None:
         super().__init__(number, Pace(room.rate), room.tick)
         self.room = room
-        self.name = name
+        self.identity = identity
+        self.name = name if identity is None or identity.name is None else identity.name
         self.options = options
         self.data: Any = None
         self.inputs = InputQueue()

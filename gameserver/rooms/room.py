@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from gameprotocol import Schema, encode_message
+from gameprotocol import CloseCode, Schema, encode_message
 from gameprotocol._websocket import binary_frame
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
 from gameserver.rooms.player import Player
@@ -22,6 +22,13 @@ from gameserver.world.world import World
 E = TypeVar("E", bound=Entity)
 
 _LOWEST_RATE, _HIGHEST_RATE = 1.0, 240.0
+
+
+class Ending(NamedTuple):
+    """How the connections of a room that ends are closed: the code, and the reason or what makes it up for each."""
+
+    code: CloseCode
+    reason: str | Callable[[], str]
 
 
 class Room:
@@ -41,6 +48,8 @@ class Room:
         max_players: seats, or None for no limit; when all are taken, joiners get another room of the type.
         pause_when_empty: whether ticks stop while nobody is in the room.
         seed: of ``random``; None draws one, which is logged.
+        authenticate: a class method that says who somebody is, before it has a seat: ``async def authenticate(cls,
+            request)`` with a `JoinRequest`, returning an `Identity` or a `Reject`. None to ask the server's.
 
     All hooks are plain functions called inside a tick; nothing runs between their lines. An exception in one ends this
     room: its players are told, the traceback is logged, other rooms go on.
@@ -64,6 +73,7 @@ class Room:
     max_players: ClassVar[int | None] = None
     pause_when_empty: ClassVar[bool] = True
     seed: ClassVar[int | None] = None
+    authenticate: ClassVar[Any] = None
 
     def __init__(
         self, name: str = "", id: str = "", *, tick_rate: float | None = None, seed: int | None = None
@@ -80,6 +90,8 @@ class Room:
         self.random = random.Random(self.seed_used)
         self.inputs: list[tuple[Player, Any]] = []
         self._players: dict[int, Player] = {}
+        self._ending: Ending | None = None
+        self._restart_reason: str | Callable[[], str] = "the server restarts"
         self.stats = RoomStats(self._players.values)
         self.world = World(declared.entities, declared.state, self._players.get)
         if declared.state is not None:
@@ -101,6 +113,14 @@ class Room:
 
     def step(self, dt: float) -> None:
         """Advance the game by one tick of ``dt`` seconds."""
+
+    def on_drain(self, seconds: float) -> None:
+        """The server is about to stop: the room may go on for ``seconds`` at most, and takes no new players.
+
+        Without a method of your own the room ends now, and its players are told when to reconnect (close code 1012).
+        Write one to let a match finish, and call `close` when it has.
+        """
+        self._ending = Ending(CloseCode.RESTART, self._restart_reason)
 
     def on_close(self) -> None:
         """Once, when the room ends for good; not after an exception in the room."""
@@ -132,6 +152,11 @@ class Room:
         for player in self._players.values():
             if player is not besides:
                 player._outbox.append(framed)
+
+    def close(self, reason: str = "the room is over") -> None:
+        """End this room after this tick: players get what was sent to them, then close code 1000 and ``reason``."""
+        if self._ending is None:
+            self._ending = Ending(CloseCode.NORMAL, reason)
 
     def schema(self) -> Schema:
         """What a client is told of this room's tables and input."""

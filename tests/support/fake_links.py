@@ -49,7 +49,7 @@ class FakeLink:
         self.sent: list[Any] = []
         self.late: list[Any] = []
         self.last_bytes = b""
-        self.path, self.remote, self.request_headers = "/", "fake", ()
+        self.path, self.remote, self.dropped_messages = "/", "fake", 0
 
     def fileno(self) -> int:
         return self._socket.fileno()

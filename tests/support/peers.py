@@ -9,6 +9,7 @@ from typing import Any
 import msgpack
 
 from gameprotocol import SUBPROTOCOL, Frame, Replica, Schema
+from gameprotocol._websocket import PING, PONG
 from tests.support.raw_client import RawClient, frame, upgrade_request
 
 
@@ -23,6 +24,7 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         self.raw = RawClient(sock)
         self.heard: list[Any] = []
+        self._read = 0  # of the frames
         self.replica: Replica | None = None
 
     async def upgrade(self, path: str, offer: str = SUBPROTOCOL) -> None:
@@ -39,10 +41,14 @@ class Peer:
         await self.raw.send(b"".join(frame(m if isinstance(m, bytes) else msgpack.packb(m)) for m in messages))
 
     async def next(self) -> Any:
-        """The next message."""
-        await self.raw.until_frames(len(self.heard) + 1)
-        payload = self.raw.frames[len(self.heard)]
-        assert isinstance(payload, bytes), payload
+        """The next message; pings before it are answered."""
+        while True:
+            self._read += 1
+            payload = (await self.raw.until_frames(self._read))[self._read - 1]
+            if isinstance(payload, bytes):
+                break
+            assert payload.opcode == PING, payload
+            await self.raw.send(frame(payload.payload(), PONG))
         message = msgpack.unpackb(payload)
         self.heard.append(message)
         if message[0] == 2:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import trio
 
 from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, binary_frame, masked_frame, parse_close
 from gameprotocol.closing import ProtocolError
-from gameserver.net import Link, Poller, serve_connection
+from gameserver.net import Entrance, Limits, Link, Poller, RefusedRequestError, RequestHead, Visitor, serve_connection
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -44,7 +45,10 @@ async def until(condition: Callable[[], object]) -> None:
 class RecordingRoom:
     """A connection handler and a room in one: keeps links and messages; optionally echoes by reliable message."""
 
-    def __init__(self, *, refusal: ProtocolError | None = None, echo: bool = False) -> None:
+    def __init__(
+        self, *, refusal: ProtocolError | None = None, echo: bool = False, limits: Limits | None = None
+    ) -> None:
+        self.entrance = Entrance(limits or Limits())
         self.poller: Poller[str] = Poller()
         self.links: list[Link] = []
         self.hellos: list[bytes] = []
@@ -56,9 +60,16 @@ class RecordingRoom:
     def choose_subprotocol(self, path: str, offered: tuple[str, ...]) -> str | None:
         return offered[0] if offered else None
 
-    def on_hello(self, link: Link, payload: bytes) -> None:
+    def page(self, path: str) -> tuple[HTTPStatus, str] | None:
+        return (HTTPStatus.OK, "ok") if path == "/healthz" else None
+
+    def check_path(self, path: str) -> None:
+        if path == "/nowhere":
+            raise RefusedRequestError(HTTPStatus.NOT_FOUND, "No such room.")
+
+    async def on_hello(self, link: Link, head: RequestHead, visitor: Visitor, payload: bytes) -> None:
         self.hellos.append(payload)
-        self.headers = dict(link.request_headers)
+        self.headers = dict(head.headers)
         if self._refusal is not None:
             raise self._refusal
         self.links.append(link)

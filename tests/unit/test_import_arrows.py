@@ -16,7 +16,9 @@ PACKAGES = {
     "gamebots": ROOT / "clients" / "python" / "gamebots",
 }
 OURS = frozenset(PACKAGES)
-THIRD_PARTY = frozenset({"trio", "trio_websocket", "wsproto", "msgpack", "msgspec", "numpy", "click"})
+THIRD_PARTY = frozenset(
+    {"trio", "trio_websocket", "wsproto", "msgpack", "msgspec", "numpy", "click", "pythonjsonlogger"}
+)
 PURE = frozenset({"msgpack", "msgspec", "numpy"})
 #: Parts of the standard library with which a module touches the world outside.
 OUTSIDE = frozenset({"socket", "ssl", "time", "selectors", "select", "asyncio", "threading", "subprocess", "signal"})
@@ -26,16 +28,24 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gameprotocol": PURE,
     "gameserver.world": PURE | {"gameprotocol"},
     "gameserver.sync": PURE | {"gameprotocol", "gameserver.world"},
-    "gameserver.net": frozenset({"trio", "gameprotocol"}),
+    "gameserver.logs": frozenset({"pythonjsonlogger"}),
+    "gameserver.watchdog": frozenset({"trio"}),
+    "gameserver.net": frozenset({"trio", "gameprotocol", "gameserver.logs"}),
     "gameserver.net.handshake": frozenset({"trio", "trio_websocket", "gameprotocol", "gameserver.net"}),
-    "gameserver.rooms": PURE | {"trio", "gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.net"},
-    "gameserver.config": frozenset({"msgspec"}),
-    "gameserver.server": frozenset({"trio", "gameprotocol", "gameserver.net", "gameserver.rooms"}),
+    "gameserver.rooms": PURE
+    | {"trio", "gameprotocol", "gameserver.logs", "gameserver.watchdog"}
+    | {"gameserver.world", "gameserver.sync", "gameserver.net"},
+    "gameserver.config": frozenset({"msgspec", "gameserver.net.limits"}),
+    "gameserver.server": frozenset(
+        {"trio", "gameprotocol", "gameserver.net", "gameserver.rooms", "gameserver.watchdog"}
+    ),
     "gameserver.cli": frozenset(
         {
             "click",
             "trio",
             "gameserver.config",
+            "gameserver.logs",
+            "gameserver.net",
             "gameserver.process",
             "gameserver.rooms",
             "gameserver.server",
@@ -46,7 +56,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gameserver.__main__": frozenset({"gameserver.cli"}),
     "gameserver.demo": frozenset({"numpy", "gameserver.__init__"}),
     "gameserver.__init__": frozenset(
-        {"msgspec", "gameprotocol", "gameserver.rooms", "gameserver.server", "gameserver.sync", "gameserver.world"}
+        {"msgspec", "gameprotocol", "gameserver.net", "gameserver.rooms", "gameserver.server"}
+        | {"gameserver.sync", "gameserver.world"}
     ),
     "gameclient": PURE | {"trio", "wsproto", "gameprotocol"},
     "gamebots": PURE | {"trio", "click", "gameprotocol", "gameclient"},
