@@ -26,6 +26,7 @@ import trio
 from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
 from gameprotocol import limits as wire
 from gameserver.net import (
+    GAME_RULES,
     Door,
     Entrance,
     Limits,
@@ -199,6 +200,8 @@ class Server:
             await self.entrance.until_empty()
 
     # -- what gameserver.net asks of a handler
+
+    rules = GAME_RULES
 
     def page(self, path: str) -> tuple[HTTPStatus, str] | None:
         """What a plain GET is answered: whether the server is alive, and whether it takes players."""

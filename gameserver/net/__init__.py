@@ -16,5 +16,8 @@ from gameserver.net.listener import serve_listeners as serve_listeners
 from gameserver.net.poller import Poller as Poller
 from gameserver.net.request_head import RefusedRequestError as RefusedRequestError
 from gameserver.net.request_head import RequestHead as RequestHead
+from gameserver.net.rules import GAME_RULES as GAME_RULES
+from gameserver.net.rules import LinkRules as LinkRules
+from gameserver.net.rules import TextMessage as TextMessage
 from gameserver.net.tls import Tls as Tls
 from gameserver.net.tls import TlsError as TlsError

@@ -23,6 +23,7 @@ from gameserver.net.entrance import Entrance
 from gameserver.net.handshake import Library, say_goodbye
 from gameserver.net.link import Link
 from gameserver.net.request_head import RefusedRequestError, RequestHead, parse_head, plain_answer, split_head
+from gameserver.net.rules import LinkRules
 from gameserver.net.sockets import NOT_NOW, address_text, prepare, stop_sending, transport
 from gameserver.net.tls import Tls, encrypt
 
@@ -48,9 +49,15 @@ _PEERS_FAULTS = frozenset(
 
 
 class ConnectionHandler(Protocol):
-    """What the server does with a connection. Its methods are called in the connection's task."""
+    """What the server does with a connection. Its methods are called in the connection's task.
+
+    Attributes:
+        entrance: how connections come in.
+        rules: what their peers may send.
+    """
 
     entrance: Entrance
+    rules: LinkRules
 
     def page(self, path: str) -> tuple[HTTPStatus, str] | None:
         """The answer to a plain GET, None when there is no such page. Must not block."""
@@ -176,8 +183,9 @@ class _Connection:
     async def _play(self, head: RequestHead, rest: bytes) -> None:
         """The WebSocket, from the upgrade to the closing handshake."""
         async with trio.open_nursery() as nursery:
-            link = Link(self.sock, self.remote, head.path, nursery, self._entrance.limits)
-            library = Library(link, head.for_library(), nursery)
+            rules = self._handler.rules
+            link = Link(self.sock, self.remote, head.path, nursery, self._entrance.limits, rules)
+            library = Library(link, head.for_library(), nursery, rules)
             try:
                 with trio.move_on_at(self._deadline):
                     async with self._entrance.turnstile:

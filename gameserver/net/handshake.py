@@ -12,10 +12,10 @@ from typing import TypeAlias
 import trio
 import trio_websocket
 
-from gameprotocol import limits
 from gameprotocol._websocket import OddFrame
 from gameserver.net.link import Link
 from gameserver.net.parking import ParkedStream
+from gameserver.net.rules import LinkRules, TextMessage
 
 #: Given a path and the subprotocols that a client offers, the one to speak, or None.
 ChooseSubprotocol: TypeAlias = Callable[[str, tuple[str, ...]], str | None]
@@ -31,15 +31,16 @@ class Library:
         stream, websocket: its present connection, once it is needed again.
     """
 
-    __slots__ = ("_head", "_link", "_nursery", "_subprotocol", "accepted", "stream", "websocket")
+    __slots__ = ("_head", "_link", "_nursery", "_rules", "_subprotocol", "accepted", "stream", "websocket")
 
-    def __init__(self, link: Link, head: bytes, nursery: trio.Nursery) -> None:
+    def __init__(self, link: Link, head: bytes, nursery: trio.Nursery, rules: LinkRules) -> None:
         self.accepted = False
         self.stream: ParkedStream | None = None
         self.websocket: trio_websocket.WebSocketConnection | None = None
         self._link = link
         self._head = head
         self._nursery = nursery
+        self._rules = rules
         self._subprotocol: str | None = None
 
     async def upgrade(self, choose_subprotocol: ChooseSubprotocol) -> None:
@@ -47,7 +48,7 @@ class Library:
         async with trio.open_nursery() as nursery:
             stream = ParkedStream(self._link, self._head, replayed=False)
             stream.on_close(nursery.cancel_scope.cancel)
-            request = await _read_by_library(nursery, stream)
+            request = await _read_by_library(nursery, stream, self._rules)
             self._subprotocol = choose_subprotocol(request.path, request.proposed_subprotocols)
             try:
                 await request.accept(subprotocol=self._subprotocol)
@@ -71,19 +72,21 @@ class Library:
         return self.stream, self.websocket
 
     async def _open(self, stream: ParkedStream, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
-        request = await _read_by_library(nursery, stream)
+        request = await _read_by_library(nursery, stream, self._rules)
         websocket = await request.accept(subprotocol=self._subprotocol)
         stream.park(partial(_take_message, websocket))
         self.websocket = websocket
         return websocket
 
 
-async def _read_by_library(nursery: trio.Nursery, stream: ParkedStream) -> trio_websocket.WebSocketRequest:
+async def _read_by_library(
+    nursery: trio.Nursery, stream: ParkedStream, rules: LinkRules
+) -> trio_websocket.WebSocketRequest:
     return await trio_websocket.wrap_server_stream(
         nursery,
         stream,
         message_queue_size=1,
-        max_message_size=limits.CLIENT_MESSAGE_BYTES,
+        max_message_size=rules.message_bytes,
         receive_buffer_size=None,
     )
 
@@ -94,7 +97,7 @@ async def _take_message(websocket: trio_websocket.WebSocketConnection) -> bytes 
         message = await websocket.get_message()
     except trio_websocket.ConnectionClosed:
         return None
-    return message if isinstance(message, bytes) else None
+    return message if isinstance(message, bytes) else TextMessage(message.encode())
 
 
 async def say_goodbye(link: Link, library: Library, seconds: float) -> None:

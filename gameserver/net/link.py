@@ -17,13 +17,13 @@ from typing import Final, Protocol
 
 import trio
 
-from gameprotocol import limits
 from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, parse_close, ping_frame
 from gameprotocol.closing import CloseCode, ProtocolError
 from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
 from gameserver.net.limits import Limits
 from gameserver.net.meter import Meter
 from gameserver.net.odd_frames import OddFrameCounter
+from gameserver.net.rules import GAME_RULES, LinkRules
 from gameserver.net.sockets import NOT_NOW, TLS_UNFINISHED, stop_sending, transport
 
 #: ``close_code`` of a connection that ended without a Close frame (RFC 6455, 7.4.1); it never travels.
@@ -72,6 +72,7 @@ class Link:
         "_pending",
         "_queued_bytes",
         "_ready",
+        "_rules",
         "_sock",
         "_special",
         "_to_library",
@@ -89,7 +90,15 @@ class Link:
         "silence",
     )
 
-    def __init__(self, sock: socket.socket, remote: str, path: str, nursery: trio.Nursery, allowed: Limits) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        remote: str,
+        path: str,
+        nursery: trio.Nursery,
+        allowed: Limits,
+        rules: LinkRules = GAME_RULES,
+    ) -> None:
         self.remote = remote
         self.silence = 0
         self._allowed = allowed
@@ -105,7 +114,8 @@ class Link:
         self._nursery = nursery
         self._sock = sock
         self._io = transport(sock)
-        self._parser = FrameParser(masked=True, max_payload_bytes=limits.CLIENT_MESSAGE_BYTES)
+        self._rules = rules
+        self._parser = FrameParser(masked=True, max_payload_bytes=rules.message_bytes)
         self._special = False  # receive() must look closer: messages are ready, frames are held, or it is closed
         self._ready: list[bytes] = []
         self._odd_frames: OddFrameCounter | None = None
@@ -218,7 +228,7 @@ class Link:
         else:
             now = trio.current_time()
             if self._odd_frames is None:
-                self._odd_frames = OddFrameCounter(now)
+                self._odd_frames = OddFrameCounter(now, self._rules)
             self._odd_frames.admit(frame, now)
             if frame.opcode == PONG:
                 return False  # we send no pings through the library, so it has no use for pongs
@@ -254,7 +264,7 @@ class Link:
     def send_frames(self, frames: bytes) -> None:
         """Send ready-made WebSocket frames that must not be dropped: they wait behind what waits already.
 
-        When more than ``limits.MESSAGE_QUEUE_BYTES`` of them wait, the link closes with ``CloseCode.TOO_SLOW``.
+        When more than the rules' ``queue_bytes`` of them wait, the link closes with ``CloseCode.TOO_SLOW``.
         Nothing happens on a closed link.
         """
         if self.closed:
@@ -262,7 +272,7 @@ class Link:
         self.put(frames)
         if self._pending:
             self._queued_bytes = min(self._queued_bytes + len(frames), len(self._pending))
-            if self._queued_bytes > limits.MESSAGE_QUEUE_BYTES:
+            if self._queued_bytes > self._rules.queue_bytes:
                 self._end(CloseCode.TOO_SLOW, "too many unread messages")
 
     def put(self, data: bytes | bytearray) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from gameprotocol._websocket import PING, PONG, TEXT, OddFrame
 from gameprotocol.closing import CloseCode, ProtocolError
 from gameserver.net.allowance import Allowance
-from gameserver.net.bounds import MESSAGE_FRAGMENTS, PING_BURST, PINGS_PER_SECOND, PONG_BURST, PONGS_PER_SECOND
+from gameserver.net.bounds import PING_BURST, PINGS_PER_SECOND, PONG_BURST, PONGS_PER_SECOND
+from gameserver.net.rules import LinkRules
 
 
 class OddFrameCounter:
@@ -13,11 +14,13 @@ class OddFrameCounter:
 
     Args:
         now: the clock's time in seconds.
+        rules: what the peer may send.
     """
 
-    __slots__ = ("_fragments", "_pings", "_pongs")
+    __slots__ = ("_fragments", "_pings", "_pongs", "_rules")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, rules: LinkRules) -> None:
+        self._rules = rules
         self._fragments = 0
         self._pings = Allowance(PING_BURST, PINGS_PER_SECOND, now)
         self._pongs = Allowance(PONG_BURST, PONGS_PER_SECOND, now)
@@ -29,16 +32,16 @@ class OddFrameCounter:
             ProtocolError: 1003 for text, 1008 when there are too many of its kind.
         """
         if frame.opcode == PING:
-            if not self._pings.take(now):
+            if self._rules.metered and not self._pings.take(now):
                 raise ProtocolError(CloseCode.POLICY, "too many pings")
         elif frame.opcode == PONG:
-            if not self._pongs.take(now):
+            if self._rules.metered and not self._pongs.take(now):
                 raise ProtocolError(CloseCode.POLICY, "too many pongs")
-        elif frame.opcode == TEXT:
+        elif frame.opcode == TEXT and not self._rules.text:
             raise ProtocolError(CloseCode.UNSUPPORTED, "messages must be binary")
         else:
             self._fragments += 1
-            if self._fragments > MESSAGE_FRAGMENTS:
-                raise ProtocolError(CloseCode.POLICY, f"a message may have {MESSAGE_FRAGMENTS} fragments")
+            if self._fragments > self._rules.fragments:
+                raise ProtocolError(CloseCode.POLICY, f"a message may have {self._rules.fragments} fragments")
             if frame.fin:
                 self._fragments = 0

@@ -11,7 +11,18 @@ import trio
 
 from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, binary_frame, masked_frame, parse_close
 from gameprotocol.closing import ProtocolError
-from gameserver.net import Entrance, Limits, Link, Poller, RefusedRequestError, RequestHead, Visitor, serve_connection
+from gameserver.net import (
+    GAME_RULES,
+    Entrance,
+    Limits,
+    Link,
+    LinkRules,
+    Poller,
+    RefusedRequestError,
+    RequestHead,
+    Visitor,
+    serve_connection,
+)
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -46,7 +57,12 @@ class RecordingRoom:
     """A connection handler and a room in one: keeps links and messages; optionally echoes by reliable message."""
 
     def __init__(
-        self, *, refusal: ProtocolError | None = None, echo: bool = False, limits: Limits | None = None
+        self,
+        *,
+        refusal: ProtocolError | None = None,
+        echo: bool = False,
+        limits: Limits | None = None,
+        rules: LinkRules = GAME_RULES,
     ) -> None:
         self.entrance = Entrance(limits or Limits())
         self.poller: Poller[str] = Poller()
@@ -55,6 +71,7 @@ class RecordingRoom:
         self.messages: list[bytes] = []
         self.headers: dict[str, str] = {}
         self.echo = echo
+        self.rules = rules
         self._refusal = refusal
 
     def choose_subprotocol(self, path: str, offered: tuple[str, ...]) -> str | None:
