@@ -74,9 +74,16 @@ class Library:
     async def _open(self, stream: ParkedStream, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
         request = await _read_by_library(nursery, stream, self._rules)
         websocket = await request.accept(subprotocol=self._subprotocol)
+        stream.on_close(partial(self._given_up, websocket))
         stream.park(partial(_take_message, websocket))
         self.websocket = websocket
         return websocket
+
+    def _given_up(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        """The library has closed the stream. It does so of its own accord, without a Close frame, on bad UTF-8."""
+        if not self._link.closed and websocket.closed is not None:
+            self.stream = self.websocket = None  # it can say nothing any more: another one says goodbye
+            self._link.close(websocket.closed.code, "refused by the WebSocket library")
 
 
 async def _read_by_library(

@@ -52,6 +52,9 @@ FORBIDDEN = {
     "long binary": (frame(b"x" * 201), CloseCode.TOO_BIG),
     "long in fragments": (in_fragments(b"x" * 200, b"x", opcode=TEXT), CloseCode.TOO_BIG),
     "fragments": (in_fragments(b"", b"", b"", b"", opcode=TEXT), CloseCode.POLICY),
+    "not UTF-8": (frame(b"\xff", TEXT), CloseCode.UNDECODABLE),
+    "not UTF-8, in the first fragment": (frame(b"\xff", TEXT, fin=False), CloseCode.UNDECODABLE),
+    "half a character": (in_fragments(b"ok", b"\xc3", opcode=TEXT), CloseCode.UNDECODABLE),
 }
 
 
