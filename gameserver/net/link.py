@@ -193,7 +193,23 @@ class Link:
     def _receive_specially(self) -> list[bytes]:
         ready, self._ready = self._ready, []
         self._special = self.closed or self.holding
+        if self._is_garbled and not self.closed:
+            if ready:
+                self._postpone_end()
+            else:
+                self._go_on([])
         return ready
+
+    @property
+    def _is_garbled(self) -> bool:
+        """Whether what the peer sends is beyond repair."""
+        return isinstance(self._parser.stop, ProtocolError)
+
+    def _postpone_end(self) -> None:
+        """Let the owner answer what came before the garbage; the link ends at the next ``receive``."""
+        self._special = True
+        if self._watcher is not None:
+            self._watcher.wake(self)
 
     def _failed(self, error: OSError) -> None:
         """A system call did not work: perhaps not now, otherwise never again."""
@@ -206,6 +222,9 @@ class Link:
         while (stop := self._parser.stop) is not None:
             try:
                 if isinstance(stop, ProtocolError):
+                    if payloads or self._ready:
+                        self._postpone_end()
+                        break
                     raise stop
                 if self._is_held(stop):
                     break
@@ -396,7 +415,7 @@ class Link:
     @property
     def has_news(self) -> bool:
         """``receive`` has something to return, or ``closed`` something to say, without the socket."""
-        return self.closed or bool(self._ready)
+        return self.closed or bool(self._ready) or self._is_garbled
 
     def start(self, to_library: Callable[[OddFrame], None], rest: bytes) -> None:
         """The upgrade is done: odd frames go to ``to_library``; ``rest`` came in the same read as the request."""

@@ -59,7 +59,7 @@ class Poller(Generic[T]):
         self._unregister(link)
         self._links.pop(link, None)
         for shown in (self._awake, self._closed):
-            if link in shown:
+            while link in shown:  # twice, when it was woken and then closed
                 shown.remove(link)
 
     def poll(self) -> list[tuple[Link, T]]:

@@ -90,3 +90,66 @@ async def test_what_waits_for_the_peer_is_bounded_by_the_rules(autojump_clock: M
         assert not link.closed
         link.send_frames(bytes(1))
         assert link.close_code == CloseCode.TOO_SLOW
+
+
+GARBAGE = b"\xf2\x80\0\0\0\0"  # all reserved bits
+BEFORE_GARBAGE = {
+    "one message": (frame(b"1"), [b"1"]),
+    "two messages": (frame(b"1") + frame(b"2"), [b"1", b"2"]),
+    "fragments": (in_fragments(b"1", b"2", opcode=2), [b"12"]),
+    "a ping between": (frame(b"1") + frame(b"", PING) + frame(b"2"), [b"1", b"2"]),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), BEFORE_GARBAGE.values(), ids=BEFORE_GARBAGE)
+@pytest.mark.parametrize("in_one_read", ["with the upgrade", "with the hello", "alone"])
+async def test_what_came_before_garbage_is_answered(
+    data: bytes, expected: list[bytes], in_one_read: str, autojump_clock: MockClock
+) -> None:
+    room = RecordingRoom(echo=True)
+    async with connected(room) as (client, _), trio.open_nursery() as nursery:
+        nursery.start_soon(room.run)
+        if in_one_read == "with the upgrade":
+            await client.upgrade(frame(b"hello") + data + GARBAGE + frame(b"after"))
+        else:
+            await client.upgrade()
+            if in_one_read == "alone":
+                await client.send(frame(b"hello"))
+                await until(lambda: room.links)
+            else:
+                data = frame(b"hello") + data
+            await client.send(data + GARBAGE + frame(b"after"))
+        assert (await client.until_close())[0] == CloseCode.PROTOCOL_ERROR
+        assert [each for each in client.frames if isinstance(each, bytes)] == expected
+        assert room.messages == expected
+        assert trio.current_time() < 0.1  # nobody waited for a deadline
+        nursery.cancel_scope.cancel()
+
+
+async def test_garbage_ends_the_link_at_the_receive_after_its_messages(autojump_clock: MockClock) -> None:
+    room = RecordingRoom()
+    async with connected(room) as (client, _):
+        await join(room, client)
+        link = room.links[0]
+        await client.send(frame(b"1") + GARBAGE)
+        await trio.testing.wait_all_tasks_blocked()
+        assert link.receive() == [b"1"]
+        assert not link.closed
+        assert [shown for shown, _ in room.poller.poll()] == [link]  # although its socket is silent
+        assert link.receive() == []
+        assert link.close_code == CloseCode.PROTOCOL_ERROR
+        assert [shown for shown, _ in room.poller.take_closed()] == [link]
+
+
+async def test_the_owner_may_close_a_link_over_what_came_before_garbage(autojump_clock: MockClock) -> None:
+    room = RecordingRoom()
+    async with connected(room) as (client, _):
+        await join(room, client)
+        link = room.links[0]
+        await client.send(frame(b"1") + GARBAGE)
+        await trio.testing.wait_all_tasks_blocked()
+        assert link.receive() == [b"1"]
+        link.close(CloseCode.BAD_INPUT, "not this")
+        room.poller.remove(link)
+        assert room.poller.poll() == []
+        assert (await client.until_close())[0] == CloseCode.BAD_INPUT
