@@ -16,7 +16,7 @@ import click
 import trio
 
 from gameserver.config import ENVIRONMENT_PREFIX, Settings, SettingsError, load_settings
-from gameserver.logs import configure_logging
+from gameserver.logs import configure_logging, log_event
 from gameserver.net.tls import TlsError
 from gameserver.process import tune_process
 from gameserver.rooms.authentication import Authenticate
@@ -196,9 +196,9 @@ def _reload(server: Server) -> None:
     try:
         server.reload_certificate()
     except TlsError as error:
-        _log.error("! the certificate stays as it was: %s", error)
+        log_event(_log, logging.ERROR, "certificate not reloaded, the old one stays", reason=str(error))
     else:
-        _log.info("= the certificate was read again")
+        log_event(_log, logging.INFO, "certificate reloaded")
 
 
 def _greet(server: Server, classes: dict[str, type[Room]]) -> None:

@@ -25,6 +25,7 @@ import trio
 
 from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
 from gameprotocol import limits as wire
+from gameserver.logs import log_event
 from gameserver.net import (
     GAME_RULES,
     Door,
@@ -187,7 +188,7 @@ class Server:
         players = sum(loop.room.player_count for loop in self.directory.loops)
         come_back = partial(_when_to_reconnect, players)
         self.entrance.door.closed_for_seconds = _RECONNECT_SECONDS
-        _log.info("= draining: %d rooms, %d players, %g s", len(self.directory.loops), players, seconds)
+        log_event(_log, logging.INFO, "draining", rooms=len(self.directory.loops), players=players, seconds=seconds)
         with trio.move_on_after(seconds) as patience:
             rooms_end = patience.deadline - min(wire.CLOSE_SECONDS, seconds / 2)
             for loop in list(self.directory.loops):
@@ -253,7 +254,7 @@ class Server:
         try:
             await loop.run()
         except Exception:
-            _log.exception("! room %s/%s (%s) ended by an exception", room.name, room.id, type(room).__name__)
+            log_event(_log, logging.ERROR, "room failed", room=f"{room.name}/{room.id}", exc_info=True)
             loop.end(CloseCode.ROOM_FAILED, "the room failed")
             self.directory.failed(loop)
         else:
@@ -271,7 +272,7 @@ class Server:
         try:
             room.on_close()
         except Exception:
-            _log.exception("! on_close of room %s/%s failed", room.name, room.id)
+            log_event(_log, logging.ERROR, "on_close failed", room=f"{room.name}/{room.id}", exc_info=True)
         loop.flush_messages()
 
     def _name(self, name: str | None) -> str:

@@ -188,7 +188,7 @@ class Watchdog:
             try:
                 self._look(judge)
             except Exception:  # a watchdog that is gone would not be missed
-                _log.exception("! the watchdog met a defect")
+                _log.exception("the watchdog met a defect")
 
     def _look(self, judge: HangJudge) -> None:
         what, piece = self._running()
@@ -196,7 +196,7 @@ class Watchdog:
         if finding is None:
             return
         if finding.went_on:
-            _log.warning("= %s went on after %.1f s", self._reported, finding.seconds)
+            _log.warning("%s went on after %.1f s", self._reported, finding.seconds)
             return
         # The stack is that of the piece only if it still runs now; its lines are read right here.
         frame = sys._current_frames().get(self._watched)
@@ -206,7 +206,7 @@ class Watchdog:
             stack = "".join(traceback.format_stack(frame, STACK_FRAMES)).rstrip()
         self._reported = "the event loop" if what is None else _described(what)
         hangs = "is blocked, outside of any room," if what is None else "hangs, and blocks all others,"
-        _log.error("! %s %s for %.1f s now, in:\n%s", self._reported, hangs, finding.seconds, stack)
+        _log.error("%s %s for %.1f s now, in:\n%s", self._reported, hangs, finding.seconds, stack)
 
     def _running(self) -> tuple[object, Hashable]:
         """What runs, None for the event loop; and a name for this one run of it, None when there is nothing to watch.

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+#: What rounding may take from one unit: whoever sleeps for as long as it was told must not be told to sleep again, for
+#: a time that is too short for the clock to notice.
+_ROUNDING: Final = 1e-5
+
 
 class Allowance:
     """A token bucket: ``burst`` at once, refilled at ``per_second``.
@@ -21,7 +27,7 @@ class Allowance:
     def take(self, now: float, amount: float = 1.0) -> bool:
         """Use ``amount``; False, and nothing is used, when there is not so much left."""
         self._refill(now)
-        if self._left < amount:
+        if self._left < amount - _ROUNDING:
             return False
         self._left -= amount
         return True
@@ -29,12 +35,12 @@ class Allowance:
     def wait_seconds(self, now: float) -> float:
         """How long until one more can be used; 0 when it can now."""
         self._refill(now)
-        return max(0.0, (1.0 - self._left) / self._per_second)
+        return 0.0 if self._left >= 1.0 - _ROUNDING else (1.0 - self._left) / self._per_second
 
     def is_full(self, now: float) -> bool:
         """Whether it is as if it had never been used."""
         self._refill(now)
-        return self._left >= self._burst
+        return self._left >= self._burst - _ROUNDING
 
     def _refill(self, now: float) -> None:
         self._left = min(self._burst, self._left + (now - self._since) * self._per_second)

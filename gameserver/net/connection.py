@@ -102,7 +102,7 @@ async def serve_connection(
     try:
         await connection.serve(tls)
     except* Exception as defects:
-        log_event(_log, logging.ERROR, "! dropped because of a defect", peer=connection.remote, exc_info=defects)
+        log_event(_log, logging.ERROR, "dropped because of a defect", peer=connection.remote, exc_info=defects)
     finally:
         handler.entrance.leave(visitor)
         sock = connection.sock
@@ -134,13 +134,13 @@ class _Connection:
             with trio.move_on_at(self._deadline) as patience:
                 request = await self._come_in(tls)
             if patience.cancelled_caught:
-                self._log("! no request in time")
+                self._log("no request in time")
         except RefusedRequestError as refusal:
-            self._log("! refused", status=refusal.status.value, reason=str(refusal))
+            self._log("refused", status=refusal.status.value, reason=str(refusal))
             await send_answer(self.sock, refusal.answer())
         except OSError as error:  # the peer is gone before it said anything, or does not speak our TLS
             if isinstance(error, ssl.SSLError):
-                self._log("! no TLS", reason=error.reason)
+                self._log("no TLS", reason=error.reason)
         if request is not None:
             playing = self._play(*request)
             del request  # the head would live as long as this call
@@ -221,7 +221,7 @@ class _Connection:
         except ProtocolError as error:
             link.close(error.code, error.reason)
         except Exception:
-            log_event(_log, logging.ERROR, "! dropped: its hello met a defect", peer=link.remote, exc_info=True)
+            log_event(_log, logging.ERROR, "dropped: its hello met a defect", peer=link.remote, exc_info=True)
             link.close(CloseCode.ROOM_FAILED, "internal error")
         else:
             self._entrance.keepalive.links[link] = None
@@ -230,7 +230,7 @@ class _Connection:
         """Tell of a connection that we ended because of what the peer did."""
         if link.closed and not link.ended_by_peer and link.close_code in _PEERS_FAULTS:
             fields: dict[str, Any] = {"code": link.close_code, "reason": link.close_reason}
-            log_event(_log, logging.WARNING, "! closed", peer=self.remote, path=safe_path(link.path), **fields)
+            log_event(_log, logging.WARNING, "closed", peer=self.remote, path=safe_path(link.path), **fields)
 
     def _log(self, event: str, **fields: Any) -> None:
         log_event(_log, logging.INFO, event, peer=self.remote, **fields)

@@ -114,7 +114,7 @@ async def _accept_from(listener: socket.socket, handler: ConnectionHandler, conn
             if error.errno in _EXHAUSTED:
                 if not exhausted:  # one line each time it begins, not one for each try
                     exhausted = True
-                    _log.error("! cannot accept: %s; trying every %g s", error.strerror, EXHAUSTED_PAUSE_SECONDS)
+                    log_event(_log, logging.ERROR, "cannot accept", reason=error.strerror)
                 await trio.sleep(EXHAUSTED_PAUSE_SECONDS)
             # Anything else (ECONNABORTED, EPROTO and the network's own errors, see accept(2)) is the end of a
             # connection that had not begun.
@@ -129,7 +129,7 @@ def _take_in(
         visitor = entrance.door.enter(parse_address(address[0]), trio.current_time())
     except RefusedRequestError as refusal:
         entrance.count(refused=True)
-        log_event(_log, logging.INFO, "! refused", peer=address_text(address), status=refusal.status.value)
+        log_event(_log, logging.INFO, "refused", peer=address_text(address), status=refusal.status.value)
         # Who speaks TLS is not told why, and neither are those beyond a few: it costs too much.
         if entrance.tls is None and entrance.lingering < LINGERING_CONNECTIONS:
             connections.start_soon(_say_why, sock, refusal.answer(), entrance)

@@ -101,19 +101,19 @@ async def authenticate(hook: Authenticate, request: JoinRequest, seconds: float)
         with trio.move_on_after(seconds) as patience:
             answer = await hook(request)
     except Exception:
-        log_event(_log, logging.ERROR, "! authenticate failed", peer=request.address, room=request.room, exc_info=True)
+        log_event(_log, logging.ERROR, "authenticate failed", peer=request.address, room=request.room, exc_info=True)
         raise ProtocolError(CloseCode.ROOM_FAILED, "internal error") from None
     if patience.cancelled_caught:
-        log_event(_log, logging.ERROR, "! authenticate took too long", peer=request.address, room=request.room)
+        log_event(_log, logging.ERROR, "authenticate took too long", peer=request.address, room=request.room)
         raise ProtocolError(CloseCode.TRY_LATER, "could not find out who you are in time; reconnect in 5 s")
     if isinstance(answer, Reject):
-        log_event(_log, logging.INFO, "! not admitted", peer=request.address, room=request.room, reason=answer.reason)
+        log_event(_log, logging.INFO, "not admitted", peer=request.address, room=request.room, reason=answer.reason)
         raise ProtocolError(CloseCode.NOT_ADMITTED, answer.reason)
     if not isinstance(answer, Identity):
         log_event(
             _log,
             logging.ERROR,
-            "! authenticate must return an Identity or a Reject",
+            "authenticate must return an Identity or a Reject",
             room=request.room,
             returned=type(answer).__name__,
         )

@@ -13,6 +13,7 @@ import trio
 
 from gameprotocol import CloseCode, Hello, Welcome
 from gameprotocol._websocket import binary_frame
+from gameserver.logs import log_event
 from gameserver.net import Link, Poller
 from gameserver.rooms.authentication import Identity
 from gameserver.rooms.delivery import Delivery, flush_messages
@@ -113,7 +114,7 @@ class RoomLoop:
         Cancellation: ends between two ticks; players' connections are not touched.
         """
         room = self.room
-        _log.info("= room %s/%s opens, seed %d", room.name, room.id, room.seed_used)
+        log_event(_log, logging.INFO, "room opens", room=f"{room.name}/{room.id}", seed=room.seed_used)
         self._watched(room.on_create)
         self.schedule.start(trio.current_time(), self._phase)
         while True:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gameprotocol import CloseCode, Kind, ProtocolError, limits, unpack_from_client
 from gameprotocol import _messages as messages
+from gameserver.logs import log_event
 from gameserver.net import Link
 from gameserver.rooms.inputs import DECODE_ERRORS, InputCodec
 from gameserver.rooms.player import Player
@@ -123,14 +124,13 @@ class Reception:
         room.stats.desyncs += differs
         if not self._resyncs.ask(player, room.tick):
             return
+        fields: dict[str, Any] = {"room": f"{room.name}/{room.id}", "player": player.number, "name": player.name}
         if not differs:
-            _log.warning("! %s/%s: %r asks for a full frame: a delta did not fit", room.name, room.id, player)
+            log_event(_log, logging.WARNING, "full frame asked for: a delta did not fit", **fields)
             return
         rows = self._differing(player, tick, digests) if digests else {}
-        _log.warning(
-            "! %s/%s: %r is out of step at tick %d (hash %08x, not %08x) and gets a full frame; it differs in %s",
-            *(room.name, room.id, player, tick, found, expected, _describe(rows)),
-        )
+        fields |= {"tick": tick, "found": f"{found:08x}", "expected": f"{expected:08x}", "differs": _describe(rows)}
+        log_event(_log, logging.WARNING, "out of step", **fields)
 
 
 def _describe(rows: dict[str, list[int]]) -> str:

@@ -129,7 +129,7 @@ async def test_ones_own_rooms_in_the_current_folder(folder: Path) -> None:
         assert [await join(url) for url in server.urls] == [60, 60]
         code, _, err = server.stop(signal.SIGTERM)
         assert code == 0
-        assert "seed 5" in err
+        assert "seed=5" in err
 
 
 async def test_sources_of_settings_in_order(folder: Path) -> None:

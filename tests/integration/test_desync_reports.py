@@ -81,7 +81,7 @@ def test_a_row_that_differs_is_named_counted_and_repaired(
         assert client.resyncs == 1
         assert (sea.room.stats.desyncs, sea.room.stats.resyncs) == (1, 1)
         (said,) = [record.getMessage() for record in caplog.records if "out of step" in record.getMessage()]
-        assert f"differs in {table}: one or more of 1 rows, 4" in said
+        assert f"{table}: one or more of 1 rows, 4" in said
         assert client.replica.tables[0].integers[-1, 4] == 100
         assert wrong.integers[-1, 4] == (100 if table == "Ship" else 7)
 

@@ -302,7 +302,7 @@ async def test_an_exception_in_on_close_stops_nothing(
         for path in ("/fragile", "/tidy"):
             await connect().join(path)
     assert closed == ["tidy"]
-    assert "on_close of room fragile/1 failed" in caplog.text
+    assert "on_close failed room='fragile/1'" in caplog.text
 
 
 async def test_on_close_does_not_follow_an_exception(autojump_clock: MockClock) -> None:

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     | {"gameserver.world", "gameserver.sync", "gameserver.net"},
     "gameserver.config": frozenset({"msgspec", "gameserver.net.limits"}),
     "gameserver.server": frozenset(
-        {"trio", "gameprotocol", "gameserver.net", "gameserver.rooms", "gameserver.watchdog"}
+        {"trio", "gameprotocol", "gameserver.logs", "gameserver.net", "gameserver.rooms", "gameserver.watchdog"}
     ),
     "gameserver.cli": frozenset(
         {

@@ -191,12 +191,12 @@ async def test_a_room_that_hangs_is_named_with_its_stack_and_so_is_its_return(li
             nursery.cancel_scope.cancel()
     first, second, *_ = lines("hangs")
     for said in (first, second):
-        assert said.startswith("! room arena/3 (Arena) hangs")
+        assert said.startswith("room arena/3 (Arena) hangs")
         assert "in step_that_hangs" in said
         assert "until=lambda: len(lines(" in said  # the line of the source
         assert said.index("in step_that_hangs") < said.index("in keep_busy")  # innermost last
     assert seconds_in(second) >= seconds_in(first)
-    assert over.startswith("= room arena/3 (Arena) went on after ")
+    assert over.startswith("room arena/3 (Arena) went on after ")
     assert seconds_in(over) >= 0.1
     assert len(lines("went on")) == 1
     assert lines("event loop") == []
@@ -217,9 +217,9 @@ async def test_what_blocks_the_loop_outside_of_a_room(lines: Lines) -> None:
             nursery.start_soon(keep_beating, watchdog)
             await trio.testing.wait_all_tasks_blocked()  # it has beaten
             await hook_that_never_awaits()
-            await until_said(lines, "= the event loop went on after ")
+            await until_said(lines, "the event loop went on after ")
             nursery.cancel_scope.cancel()
-    assert lines("blocked")[0].startswith("! the event loop is blocked, outside of any room")
+    assert lines("blocked")[0].startswith("the event loop is blocked, outside of any room")
     assert "in hook_that_never_awaits" in lines("blocked")[0]
 
 
@@ -318,9 +318,9 @@ def test_servers_in_several_threads_are_watched_each(lines: Lines) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert "in red_step" in lines("! room red/3")[0]
-    assert "in blue_step" not in lines("! room red/3")[0]
-    assert "in blue_step" in lines("! room blue/3")[0]
+    assert "in red_step" in lines("room red/3")[0]
+    assert "in blue_step" not in lines("room red/3")[0]
+    assert "in blue_step" in lines("room blue/3")[0]
 
 
 def red_step(until: Callable[[], object]) -> None:
@@ -337,9 +337,9 @@ STEPS = {"red": red_step, "blue": blue_step}
 def test_what_is_over_when_it_stops_is_still_said(lines: Lines) -> None:
     with Watchdog(PATIENCE) as watchdog:
         watchdog.begin("the authentication of arena")
-        keep_busy(until=lambda: lines("! the authentication of arena hangs"))
+        keep_busy(until=lambda: lines("the authentication of arena hangs"))
         watchdog.end()
-    assert len(lines("= the authentication of arena went on after ")) == 1
+    assert len(lines("the authentication of arena went on after ")) == 1
 
 
 class Unspeakable:
@@ -352,7 +352,7 @@ def test_a_name_that_cannot_be_said_does_not_end_the_watch(lines: Lines) -> None
         watchdog.begin(Unspeakable())
         keep_busy(until=lambda: lines("the watchdog met a defect"))
         watchdog.begin(Arena())
-        keep_busy(until=lambda: lines("! room arena/3"))
+        keep_busy(until=lambda: lines("room arena/3"))
         watchdog.end()
 
 
