@@ -25,6 +25,7 @@ import trio
 
 from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
 from gameprotocol import limits as wire
+from gameprotocol.closing import reason_with_reconnect
 from gameserver.logs import log_event
 from gameserver.net import (
     GAME_RULES,
@@ -436,7 +437,7 @@ def _room_name(path: str) -> str:
 def _when_to_reconnect(players: int) -> str:
     """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""
     seconds = _RECONNECT_SECONDS + random.random() * players / _RECONNECTS_PER_SECOND
-    return f"the server restarts; reconnect in {seconds:.1f} s"
+    return reason_with_reconnect("the server restarts", seconds)
 
 
 def _by_name(rooms: Sequence[type[Room] | Mapping[str, type[Room]]]) -> dict[str, type[Room]]:

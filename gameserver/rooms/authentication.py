@@ -6,15 +6,19 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import trio
 
 from gameprotocol import CloseCode, Hello, ProtocolError
+from gameprotocol.closing import reason_with_reconnect
 from gameserver.logs import log_event
 
 _log = logging.getLogger("gameserver.rooms")
+
+#: What asks too slowly now (a data base under load) may answer in a while.
+_RETRY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ async def authenticate(hook: Authenticate, request: JoinRequest, seconds: float)
         raise ProtocolError(CloseCode.ROOM_FAILED, "internal error") from None
     if patience.cancelled_caught:
         log_event(_log, logging.ERROR, "authenticate took too long", peer=request.address, room=request.room)
-        raise ProtocolError(CloseCode.TRY_LATER, "could not find out who you are in time; reconnect in 5 s")
+        why = "could not find out who you are in time"
+        raise ProtocolError(CloseCode.TRY_LATER, reason_with_reconnect(why, _RETRY_SECONDS))
     if isinstance(answer, Reject):
         log_event(_log, logging.INFO, "not admitted", peer=request.address, room=request.room, reason=answer.reason)
         raise ProtocolError(CloseCode.NOT_ADMITTED, answer.reason)

@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from gameprotocol import CloseCode, Hello, ProtocolError
+from gameprotocol.closing import reason_with_reconnect
 from gameserver.net import Link
 from gameserver.rooms.authentication import Identity
 from gameserver.rooms.backoff import CrashBackoff
@@ -123,7 +124,7 @@ class Directory:
         room_class = self.room_class(name)
         wait = self._backoff.wait_seconds(name, self._clock())
         if wait > 0:
-            raise ProtocolError(CloseCode.TRY_LATER, f"{name} has failed several times; reconnect in {wait:.1f} s")
+            raise ProtocolError(CloseCode.TRY_LATER, reason_with_reconnect(f"{name} has failed several times", wait))
         self._made += 1
         room = room_class(name, str(self._made), tick_rate=self._tick_rate, seed=self._seed)
         loop = RoomLoop(room, phase_of(self._made), self._server_name, self._watchdog)

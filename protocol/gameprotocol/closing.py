@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+from typing import Final
 
 from gameprotocol import limits
 
@@ -27,6 +29,20 @@ class CloseCode(IntEnum):
     WRONG_VERSION = 4005
     BAD_INPUT = 4006
     TOO_SLOW = 4008
+
+
+_RECONNECT: Final = re.compile(r"reconnect in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s$")
+
+
+def reason_with_reconnect(why: str, seconds: float) -> str:
+    """The reason of a Close with `CloseCode.RESTART` or `CloseCode.TRY_LATER`: it says when to come back."""
+    return f"{why}; reconnect in {seconds:.1f} s"
+
+
+def reconnect_seconds(code: int, reason: str) -> float | None:
+    """When a closed client should come back, as the server says; None when it says nothing about it."""
+    found = _RECONNECT.search(reason) if code in (CloseCode.RESTART, CloseCode.TRY_LATER) else None
+    return float(found[1]) if found is not None else None
 
 
 class ProtocolError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 from typing import Any
 
@@ -21,16 +22,30 @@ from gamebots.swarm import Swarm
     "--rate", type=click.FloatRange(min=0.1, max=240), default=20.0, show_default=True, help="Inputs/s and bot."
 )
 @click.option("--replicas", type=click.IntRange(min=0), help="Bots that hold the state. [default: all to 200, else 50]")
+@click.option("--token", envvar="TICKWIRE_BOT_TOKEN", help="Given to the server's authenticate; the same for all bots.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM) to trust with wss://.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def main(url: str, count: int, seconds: float, rate: float, replicas: int | None, as_json: bool) -> None:
+def main(
+    url: str,
+    count: int,
+    seconds: float,
+    rate: float,
+    replicas: int | None,
+    token: str | None,
+    ca: str | None,
+    as_json: bool,
+) -> None:
     """Connect bots to the room at URL (ws://127.0.0.1:8765/arena) and say what they saw.
 
     Exits with 1 when no bot could connect, or when a replica differed from the server's state.
     """
     _raise_descriptor_limit(count)
     try:
-        swarm = Swarm(url, count, replicas=replicas, rate=rate)
+        tls = ssl.create_default_context(cafile=ca) if ca is not None else None
+        swarm = Swarm(url, count, replicas=replicas, rate=rate, token=token, tls=tls)
         report = trio.run(_run, swarm, seconds, not as_json and sys.stderr.isatty())
+    except ssl.SSLError as error:
+        raise click.BadParameter(f"{ca} is no certificate (PEM): {error.reason or error}", param_hint="--ca") from None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="URL") from None
     except KeyboardInterrupt:

@@ -78,9 +78,9 @@ class BotConnection:
         self._last_input = -math.inf
         self._input_interval = 0.0  # between the two newest
 
-    def say_hello(self) -> None:
+    def say_hello(self, token: str | None = None) -> None:
         """The link is open: ask for a seat."""
-        self.link.write(Hello(name=f"bot {self._index}", client="gamebots").encode())
+        self.link.write(Hello(name=f"bot {self._index}", token=token, client="gamebots").encode())
 
     def receive(self, now: float) -> None:
         """Take what has come.

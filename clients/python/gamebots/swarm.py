@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -42,6 +43,8 @@ class Swarm:
         rate: inputs per second and bot.
         make_bot: makes what decides for a bot from the room's schema, its player number and its seed.
         mask_source: see `ClientLink`.
+        token: given to the server with each hello.
+        tls: for wss://, None for the system's certificates and checks.
         clock: seconds.
     """
 
@@ -54,6 +57,8 @@ class Swarm:
         rate: float = 20.0,
         make_bot: MakeBot = make_bot,
         mask_source: Callable[[int], bytes] = os.urandom,
+        token: str | None = None,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.url = url
@@ -63,6 +68,8 @@ class Swarm:
         self._slice_seconds = 1.0 / rate / SLICES
         self._make_bot = make_bot
         self._mask_source = mask_source
+        self._token = token
+        self._tls = tls
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._waiting: list[BotConnection] = []
@@ -129,7 +136,7 @@ class Swarm:
     def _start_some(self) -> None:
         while self._started < self.count and len(self._waiting) < CONNECTING_AT_ONCE:
             holds_replica = self._started < self._replicas
-            link = ClientLink(self.url, mask_source=self._mask_source)
+            link = ClientLink(self.url, tls=self._tls, mask_source=self._mask_source)
             connection = BotConnection(link, self._started, holds_replica, self._make_bot)
             self._waiting.append(connection)
             self._started += 1
@@ -138,7 +145,7 @@ class Swarm:
         still = []
         for connection in self._waiting:
             if connection.link.advance():
-                connection.say_hello()
+                connection.say_hello(self._token)
                 self._selector.register(connection.link.fileno(), selectors.EVENT_READ, connection)
                 self._slices[len(self._playing) % SLICES].append(connection)
                 self._playing.append(connection)

@@ -8,6 +8,8 @@ ClientError
 
 from __future__ import annotations
 
+from gameprotocol.closing import reconnect_seconds
+
 
 class ClientError(Exception):
     """Root of this package's errors."""
@@ -25,6 +27,11 @@ class _EndedError(ClientError, ConnectionError):
         super().__init__(f"{reason} ({code})")
         self.code = code
         self.reason = reason
+
+    @property
+    def reconnect_seconds(self) -> float | None:
+        """When to come back, as the server says: it restarts, or cannot do better now. None when it says nothing."""
+        return reconnect_seconds(self.code, self.reason)
 
 
 class ConnectError(_EndedError):

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from gameclient._nowhere import Nowhere
 from gameprotocol import Replica, Row, TableChanges
+from gameprotocol.closing import reconnect_seconds
 
 #: An entity type, by its name or by a class of that name; None for all of them.
 EntityLike: TypeAlias = str | type | None
@@ -89,6 +90,11 @@ class Disconnected:
 
     code: int
     reason: str
+
+    @property
+    def reconnect_seconds(self) -> float | None:
+        """When to come back, as the server says: it restarts, or cannot do better now. None when it says nothing."""
+        return reconnect_seconds(self.code, self.reason)
 
 
 Event: TypeAlias = Joined | FrameApplied | MessageReceived | Disconnected
