@@ -23,11 +23,16 @@ PONG_BURST: Final = 20
 PONGS_PER_SECOND: Final = 10.0
 #: Game clients need no fragments at all; browsers and libraries may still cut a large message.
 MESSAGE_FRAGMENTS: Final = 8
+#: Fragments are put together by the WebSocket library, which takes about 0.2 ms for each. No game's client sends any.
+FRAGMENT_BURST: Final = 24
+FRAGMENTS_PER_SECOND: Final = 8.0
 
 #: A link whose socket took nothing for so long, with half a frame or a message waiting, is cut, in seconds. Its Close
 #: frame could not leave either. The kernel's patience is the same (TCP_USER_TIMEOUT_MS). A client that only stops
 #: reading is not cut: what the window of acknowledgements lets through fits into its receive buffer.
 STUCK_SECONDS: Final = 15.0
+#: What a peer may still send behind our Close; it is read in search of the peer's own, and no more than that.
+BYTES_BEHIND_CLOSE: Final = 64 * 1024
 #: What a cancelled connection (the server stops) may take for its Close handshake, in seconds.
 CANCELLED_CLOSE_SECONDS: Final = 0.5
 #: How long a refused connection may take to read the answer, in seconds.

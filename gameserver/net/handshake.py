@@ -45,17 +45,17 @@ class Library:
 
     async def upgrade(self, choose_subprotocol: ChooseSubprotocol) -> None:
         """Have the request answered. When it is refused, the answer has left and ``accepted`` stays False."""
-        async with trio.open_nursery() as nursery:
-            stream = ParkedStream(self._link, self._head, replayed=False)
-            stream.on_close(nursery.cancel_scope.cancel)
-            request = await _read_by_library(nursery, stream, self._rules)
-            self._subprotocol = choose_subprotocol(request.path, request.proposed_subprotocols)
-            try:
+        try:
+            async with trio.open_nursery() as nursery:
+                stream = ParkedStream(self._link, self._head, replayed=False)
+                stream.on_close(nursery.cancel_scope.cancel)
+                request = await _read_by_library(nursery, stream, self._rules)
+                self._subprotocol = choose_subprotocol(request.path, request.proposed_subprotocols)
                 await request.accept(subprotocol=self._subprotocol)
                 self.accepted = True
-            except trio_websocket.ConnectionClosed:
-                pass  # the peer vanished behind its request
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
+        except* trio_websocket.ConnectionClosed:
+            pass  # the peer vanished behind its request: the call, or the library's own reader, met it
 
     def hand_over(self, frame: OddFrame) -> None:
         """Let the library deal with ``frame``; ``Link.resume`` is called when it has."""

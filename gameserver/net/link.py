@@ -19,7 +19,7 @@ import trio
 
 from gameprotocol._websocket import CLOSE, PONG, FrameParser, OddFrame, parse_close, ping_frame
 from gameprotocol.closing import CloseCode, ProtocolError
-from gameserver.net.bounds import RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
+from gameserver.net.bounds import BYTES_BEHIND_CLOSE, RECEIVE_BYTES, STUCK_SECONDS, USUAL_BYTES
 from gameserver.net.limits import Limits
 from gameserver.net.meter import Meter
 from gameserver.net.odd_frames import OddFrameCounter
@@ -441,10 +441,13 @@ class Link:
     async def until_peer_closed(self) -> None:
         """Read and drop everything but a Close frame or EOF; returns when one of them came.
 
-        After our Close only a Close counts (RFC 6455, 1.4), whatever else the peer had on its way.
+        After our Close only a Close counts (RFC 6455, 1.4), whatever else the peer had on its way. More of that than
+        ``BYTES_BEHIND_CLOSE`` ends it too.
         """
         data = b""
-        while not self.lost:
+        left_bytes = BYTES_BEHIND_CLOSE
+        while not self.lost and left_bytes > 0:
+            left_bytes -= len(data)
             self._parser.feed(data)
             while isinstance(stop := self._parser.stop, OddFrame):
                 if stop.opcode == CLOSE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ _log = logging.getLogger("gameserver.net")
 
 #: The process or the machine has no room for one more connection: it waits in the kernel until some have gone.
 _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+#: It is over when it was not so for this long, in seconds: whenever one connection ends, another takes its descriptor.
+_EXHAUSTED_SECONDS: Final = 1.0
 #: The listening socket itself is of no use: a defect of the server, not of a peer.
 _UNUSABLE: Final = frozenset((errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT))
 
@@ -95,7 +98,7 @@ async def serve_listeners(
 
 async def _accept_from(listener: socket.socket, handler: ConnectionHandler, connections: trio.Nursery) -> None:
     entrance = handler.entrance
-    exhausted = False
+    exhausted_until = -math.inf
     while True:
         await trio.sleep(entrance.wait_seconds())
         await trio.lowlevel.wait_readable(listener)
@@ -105,16 +108,16 @@ async def _accept_from(listener: socket.socket, handler: ConnectionHandler, conn
                     break
                 sock, address = listener.accept()
                 _take_in(sock, address, handler, connections)
-                exhausted = False
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
             if error.errno in _UNUSABLE:
                 raise
             if error.errno in _EXHAUSTED:
-                if not exhausted:  # one line each time it begins, not one for each try
-                    exhausted = True
+                now = trio.current_time()
+                if now > exhausted_until:  # one line each time it begins, not one for each try
                     log_event(_log, logging.ERROR, "cannot accept", reason=error.strerror)
+                exhausted_until = now + _EXHAUSTED_SECONDS
                 await trio.sleep(EXHAUSTED_PAUSE_SECONDS)
             # Anything else (ECONNABORTED, EPROTO and the network's own errors, see accept(2)) is the end of a
             # connection that had not begun.

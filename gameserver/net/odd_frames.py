@@ -5,7 +5,14 @@ from __future__ import annotations
 from gameprotocol._websocket import PING, PONG, TEXT, OddFrame
 from gameprotocol.closing import CloseCode, ProtocolError
 from gameserver.net.allowance import Allowance
-from gameserver.net.bounds import PING_BURST, PINGS_PER_SECOND, PONG_BURST, PONGS_PER_SECOND
+from gameserver.net.bounds import (
+    FRAGMENT_BURST,
+    FRAGMENTS_PER_SECOND,
+    PING_BURST,
+    PINGS_PER_SECOND,
+    PONG_BURST,
+    PONGS_PER_SECOND,
+)
 from gameserver.net.rules import LinkRules
 
 
@@ -17,11 +24,12 @@ class OddFrameCounter:
         rules: what the peer may send.
     """
 
-    __slots__ = ("_fragments", "_pings", "_pongs", "_rules")
+    __slots__ = ("_fragments", "_pieces", "_pings", "_pongs", "_rules")
 
     def __init__(self, now: float, rules: LinkRules) -> None:
         self._rules = rules
         self._fragments = 0
+        self._pieces = Allowance(FRAGMENT_BURST, FRAGMENTS_PER_SECOND, now)
         self._pings = Allowance(PING_BURST, PINGS_PER_SECOND, now)
         self._pongs = Allowance(PONG_BURST, PONGS_PER_SECOND, now)
 
@@ -40,6 +48,8 @@ class OddFrameCounter:
         elif frame.opcode == TEXT and not self._rules.text:
             raise ProtocolError(CloseCode.UNSUPPORTED, "messages must be binary")
         else:
+            if self._rules.metered and not self._pieces.take(now):
+                raise ProtocolError(CloseCode.POLICY, "too many fragments a second")
             self._fragments += 1
             if self._fragments > self._rules.fragments:
                 raise ProtocolError(CloseCode.POLICY, f"a message may have {self._rules.fragments} fragments")

@@ -27,7 +27,7 @@ class LinkRules:
         message_bytes: the longest message, fragments added up. A longer one is refused with 1009.
         fragments: the most pieces that a message may come in; more are refused with 1008.
         text: text is put together as ``TextMessage``; otherwise refused with 1003.
-        metered: pings and pongs are counted, and too many of them refused with 1008.
+        metered: pings, pongs and fragments are counted, and too many a second refused with 1008.
         queue_bytes: what may wait to be read by the peer before ``send_frames`` closes the link.
     """
 

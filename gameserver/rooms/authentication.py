@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -13,7 +14,7 @@ import trio
 
 from gameprotocol import CloseCode, Hello, ProtocolError
 from gameprotocol.closing import reason_with_reconnect
-from gameserver.logs import log_event
+from gameserver.logs import is_secret, log_event
 
 _log = logging.getLogger("gameserver.rooms")
 
@@ -37,11 +38,11 @@ class JoinRequest:
     """
 
     room: str
-    query: Mapping[str, str]
+    query: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     token: str = field(repr=False)
     name: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     address: str = ""
 
 
@@ -104,8 +105,9 @@ async def authenticate(hook: Authenticate, request: JoinRequest, seconds: float)
     try:
         with trio.move_on_after(seconds) as patience:
             answer = await hook(request)
-    except Exception:
-        log_event(_log, logging.ERROR, "authenticate failed", peer=request.address, room=request.room, exc_info=True)
+    except Exception as error:
+        shown = _presentable(error, request)
+        log_event(_log, logging.ERROR, "authenticate failed", peer=request.address, room=request.room, exc_info=shown)
         raise ProtocolError(CloseCode.ROOM_FAILED, "internal error") from None
     if patience.cancelled_caught:
         log_event(_log, logging.ERROR, "authenticate took too long", peer=request.address, room=request.room)
@@ -124,6 +126,19 @@ async def authenticate(hook: Authenticate, request: JoinRequest, seconds: float)
         )
         raise ProtocolError(CloseCode.ROOM_FAILED, "internal error")
     return answer
+
+
+def _presentable(error: Exception, request: JoinRequest) -> Exception:
+    """``error``, or what stands for it when its text holds a secret, as that of ``sessions[request.token]`` does."""
+    secrets = [request.token, *(value for name, value in request.headers.items() if is_secret(name))]
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:
+        return error  # of an odd class, whose text nobody else can read either
+    if not any(secret and (secret in text or repr(secret)[1:-1] in text) for secret in secrets):
+        return error
+    stand_in = RuntimeError(f"{type(error).__name__}: its text holds what a player has shown, and is left out")
+    return stand_in.with_traceback(error.__traceback__)
 
 
 def join_request(room: str, path: str, headers: Mapping[str, str], hello: Hello, address: str) -> JoinRequest:

@@ -59,6 +59,8 @@ class Reception:
                 try:
                     if len(payload) < 2 or payload[1] != Kind.INPUT or payload[0] >> 4 != 9:
                         self._take_other(player, payload)
+                        if link.closed:
+                            break  # kicked: what it sent behind that does not count
                         continue
                     # An input as clients usually write it. With a thousand players this is the hottest code of the
                     # room, so it stands here and not in a function of its own.

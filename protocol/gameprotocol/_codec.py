@@ -43,7 +43,7 @@ def unpack_from_client(payload: bytes) -> Any:
         _walk(payload)
         value = msgpack.unpackb(
             payload,
-            object_hook=_map_counter(),
+            object_hook=_map_checker(),
             strict_map_key=True,
             max_array_len=limits.CLIENT_ARRAY_ITEMS,
             max_map_len=limits.CLIENT_MAP_ITEMS,
@@ -87,18 +87,22 @@ def _check_portable(value: Any, levels: int) -> None:
             _check_portable(item, levels - 1)
 
 
-def _map_counter() -> Any:
-    """A hook that lets so many maps through: an empty one takes a byte to send and 64 to keep."""
+def _map_checker() -> Any:
+    """A hook that looks at each map. There may be so many: an empty one takes a byte to send and 64 to keep. Keys are
+    texts: other languages have no others, and an author who relays a payload could not send it.
+    """
     left = limits.CLIENT_MAPS
 
-    def count(made: Any) -> Any:
+    def check(made: dict[Any, Any]) -> dict[Any, Any]:
         nonlocal left
         left -= 1
         if left < 0:
             raise ValueError("too many maps")
+        if any(type(key) is not str for key in made):
+            raise TypeError("a key is no text")
         return made
 
-    return count
+    return check
 
 
 def _refuse_extension(code: int, data: bytes) -> NoReturn:
