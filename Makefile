@@ -9,12 +9,20 @@ DURATION ?= 10
 REPEATS ?= 3
 RIVALS ?= ../shared/rivals
 
-.PHONY: run test lint types bench fuzz vectors clean
+# `make fuzz` takes about so many seconds for each parser, and the simulation so many seeds.
+FUZZ_SECONDS ?= 60
+SEEDS ?= 200-2199
+
+.PHONY: run test test-all lint types bench fuzz soak flood vectors clean
 
 run: $(BIN)/gameserver
 	$(BIN)/gameserver run
 
 test: $(VENV)/.dev lint types
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+# With what takes minutes: thousands of attacks on a running server, 200 simulated seeds, the Autobahn cases.
+test-all: $(VENV)/.dev lint types
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.dev
@@ -28,9 +36,23 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') --clients '$(CLIENTS)' --seconds '$(DURATION)' --repeats '$(REPEATS)' --rivals '$(RIVALS)'
 
-# The property tests with many more examples than `make test` has time for.
+# Coverage-guided fuzzing of each parser, more simulated seeds, more attacks on a running server, and the property tests
+# with many more examples than `make test` has time for.
 fuzz: $(VENV)/.dev
-	TICKWIRE_EXAMPLES=5000 $(BIN)/python -m pytest -q tests/property tests/unit/test_websocket_frames.py
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.run all --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS)
+	TICKWIRE_FUZZ=5 $(BIN)/python -m pytest -q tests/hostile/test_fuzz_live.py
+	TICKWIRE_EXAMPLES=5000 $(BIN)/python -m pytest -q tests/property tests/unit/test_websocket_frames.py tests/unit/test_logs.py
+
+# Ten minutes of 1500 players who come and go: memory and descriptors must come back.
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.soak --minutes 10
+
+# 100 attackers of each kind beside 100 players, and 2000 silent connections.
+flood: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.flooders
+	$(BIN)/python -m tests.bench.flooders --loris 2000
 
 # Write protocol/vectors/ anew, after a change to the wire.
 vectors: $(VENV)/.dev

@@ -12,13 +12,15 @@ from typing import Any
 
 import trio
 
-from gameserver import serve
+from gameserver import Limits, serve
 from gameserver.process import tune_process
 from tests.bench import rooms
 
 
 async def main(room_name: str, port: int) -> None:
-    async with serve({"bench": getattr(rooms, room_name)}, port=port) as server:
+    # All clients connect at once, and some of them are meant to stall for long.
+    limits = Limits(connects_per_second=2000, dead_seconds=3600)
+    async with serve({"bench": getattr(rooms, room_name)}, port=port, limits=limits) as server:
         room = server.room("bench")
         print(f"READY {server.port}", flush=True)
         lines: Any = trio.wrap_file(sys.stdin)

@@ -20,6 +20,8 @@ import trio
 from gameserver.net import Tls
 from tests.support.echo_server import echo_server
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Cases in each group of the suite that has any; 12 and 13 are the ones about compression.
 CASES = {"1": 16, "2": 11, "3": 7, "4": 10, "5": 20, "6": 145, "7": 37, "9": 54, "10": 1}

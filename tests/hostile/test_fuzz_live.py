@@ -22,7 +22,10 @@ import trio
 from tests.hostile.honest import Honest, Newcomers
 from tests.hostile.victim import ROOT, Victim
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process holds is read from /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process holds is read from /proc"),
+]
 
 SCALE: Final = float(os.environ.get("TICKWIRE_FUZZ", "1"))
 HANDSHAKES: Final = round(20_000 * SCALE)

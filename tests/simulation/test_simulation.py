@@ -29,6 +29,9 @@ from tests.simulation.run import explain
 from tests.simulation.simulate import simulate, simulate_plan
 
 SEEDS: Final = range(int(os.environ.get("TICKWIRE_EXAMPLES", "200")))
+#: Those that `make test` has time for.
+QUICK_SEEDS: Final = SEEDS[:25]
+SOME_SEEDS: Final = [*QUICK_SEEDS, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[len(QUICK_SEEDS) :])]
 #: A defect shows in one of so many seeds.
 TRIES: Final = 12
 
@@ -44,11 +47,12 @@ def play(seed: int) -> Counter[str]:
     return _counts[seed]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SOME_SEEDS)
 def test_a_seed_finds_nothing(seed: int) -> None:
     play(seed)
 
 
+@pytest.mark.slow
 def test_the_seeds_meet_everything() -> None:
     """Faults that never happen, or that nothing comes of, would prove nothing."""
     total: Counter[str] = Counter()
@@ -206,6 +210,7 @@ def not_tell_the_room(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Yard, "on_leave", lambda *_: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("defect", "finding"),
     [
