@@ -32,7 +32,7 @@ FRAGMENTS_PER_SECOND: Final = 8.0
 #: reading is not cut: what the window of acknowledgements lets through fits into its receive buffer.
 STUCK_SECONDS: Final = 15.0
 #: What a peer may still send behind our Close; it is read in search of the peer's own, and no more than that.
-BYTES_BEHIND_CLOSE: Final = 16 * 1024
+BYTES_BEHIND_CLOSE: Final = 8 * 1024
 #: What a cancelled connection (the server stops) may take for its Close handshake, in seconds.
 CANCELLED_CLOSE_SECONDS: Final = 0.5
 #: How long a refused connection may take to read the answer, in seconds.

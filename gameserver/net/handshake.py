@@ -115,8 +115,8 @@ async def _take_message(websocket: trio_websocket.WebSocketConnection) -> bytes 
 async def say_goodbye(link: Link, library: Library, seconds: float) -> None:
     """The closing handshake, for at most ``seconds``; nothing when the connection is lost.
 
-    Where the library has not been needed so far it is not for this either: bringing it to life takes 0.5 ms, and players
-    leave in crowds (100 flooders cut in one tick made the next one 90 ms late).
+    Where the library has not been needed so far it is not for this either: bringing it to life takes 0.5 ms, and
+    players leave in crowds (100 flooders cut in one tick made the next one 90 ms late).
     """
     if link.lost:
         return
