@@ -275,8 +275,11 @@ async def _linger(sock: socket.socket) -> None:
         with trio.move_on_after(LINGER_SECONDS):
             while True:
                 await trio.lowlevel.wait_readable(sock)
-                if not sock.recv(_HEAD_READ_BYTES):
-                    return
+                try:
+                    if not sock.recv(_HEAD_READ_BYTES):
+                        return
+                except NOT_NOW:
+                    continue  # a part of a TLS record
     except OSError:
         return
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -214,7 +215,10 @@ class Link:
     def _failed(self, error: OSError) -> None:
         """A system call did not work: perhaps not now, otherwise never again."""
         if not isinstance(error, NOT_NOW):
-            name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+            if isinstance(error, ssl.SSLError):  # its errno is a number of OpenSSL's
+                name = error.reason or type(error).__name__
+            else:
+                name = errno.errorcode.get(error.errno or 0, type(error).__name__)
             self._cut_off(VANISHED, f"the connection broke: {name}")
 
     def _go_on(self, payloads: list[bytes]) -> list[bytes]:

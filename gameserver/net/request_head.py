@@ -26,6 +26,8 @@ _UPGRADE_FIELDS: Final = frozenset(
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")
 _TARGET: Final = re.compile(rb"/[\x21-\x7e]*")
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+#: What a TLS connection begins with: a record of type handshake, version 3 (RFC 8446, 5.1).
+_TLS: Final = b"\x16\x03"
 #: Fields that must not be repeated: two of them mean that two parsers may disagree on which one counts.
 _SINGLE: Final = ("host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
 
@@ -97,8 +99,11 @@ def split_head(received: bytes | bytearray) -> tuple[bytes, bytes] | None:
     """The head with its blank line and what came behind it, or None while the blank line is missing.
 
     Raises:
-        RefusedRequestError: 431 when the head is, or must become, longer than ``HEAD_BYTES``.
+        RefusedRequestError: 431 when the head is, or must become, longer than ``HEAD_BYTES``; 400 at once for TLS,
+            whose client would otherwise wait for an answer until the deadline.
     """
+    if received.startswith(_TLS):
+        raise _bad("This port does not speak TLS: use ws:// or http://.")
     end = received.find(b"\r\n\r\n")
     if end + 4 > HEAD_BYTES or (end < 0 and len(received) >= HEAD_BYTES):
         raise RefusedRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request head is too long.")

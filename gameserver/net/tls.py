@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -52,20 +53,21 @@ def _load(certificate: str | Path, key: str | Path | None) -> ssl.SSLContext:
         for path in (certificate, key):
             if path is not None:
                 Path(path).read_bytes()  # the library's own error for a missing file names no file
-        context.load_cert_chain(certificate, key, password=_no_password)
+        context.load_cert_chain(certificate, key, password=partial(_no_password, key or certificate))
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).replace("_", " ").lower()
         raise TlsError(
-            f"the certificate {certificate} with the key {key or certificate} cannot be used: {reason}"
+            f"{reason} (certificate {certificate}, key {key or certificate}): give PEM files, the certificate followed "
+            f"by its issuers', and the key that belongs to it"
         ) from None
     except OSError as error:
         raise TlsError(f"{error.filename or certificate} cannot be read: {error.strerror or error}") from None
     return context
 
 
-def _no_password() -> str:
+def _no_password(key: str | Path) -> str:
     """A server that starts by itself has nobody to ask."""
-    raise OSError("the key is encrypted; write it without a password: openssl pkey -in key.pem -out plain.pem")
+    raise TlsError(f"the key {key} is encrypted: write it without a password, openssl pkey -in {key} -out plain.pem")
 
 
 async def encrypt(sock: socket.socket, context: ssl.SSLContext, turnstile: trio.Lock) -> ssl.SSLSocket | None:
