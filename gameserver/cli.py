@@ -9,6 +9,8 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,16 +78,9 @@ def run(rooms: tuple[str, ...], config: str | None, **flags: Any) -> None:
     except (SettingsError, DeclarationError) as error:
         raise click.UsageError(str(error)) from None
     configure_logging(settings.log_level, settings.log_format)
+    logging.captureWarnings(True)  # of an author's numpy, say: programs that read the log expect nothing else there
     tune_process()
-    try:
-        trio.run(_serve_until_signal, settings, classes, authenticate)
-    except (TlsError, ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise click.ClickException(
-            f"cannot listen on {settings.host}, port {settings.port}: {reason}; is another server there? try --port 0"
-        ) from None
+    trio.run(_serve_until_signal, settings, classes, authenticate)
 
 
 def find_rooms(names: tuple[str, ...]) -> dict[str, type[Room]]:
@@ -156,20 +151,7 @@ async def _serve_until_signal(
 ) -> None:
     wanted = [signal.SIGINT, signal.SIGTERM, *_RELOAD_SIGNALS]
     with trio.open_signal_receiver(*wanted) as signals:
-        async with serve(
-            classes,
-            host=settings.host,
-            port=settings.port,
-            tick_rate=settings.tick_rate,
-            seed=settings.seed,
-            authenticate=authenticate,
-            limits=settings.limits(),
-            origins=settings.origins,
-            trusted_proxies=settings.trusted_proxies,
-            tls_cert=settings.tls_cert,
-            tls_key=settings.tls_key,
-            watchdog_seconds=settings.watchdog_seconds or None,
-        ) as server:
+        async with _serving(settings, classes, authenticate) as server:
             _greet(server, classes)
             async with trio.open_nursery() as nursery:
                 async for number in signals:
@@ -182,6 +164,40 @@ async def _serve_until_signal(
                         break
                 nursery.cancel_scope.cancel()
         click.echo("stopped")
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, classes: dict[str, type[Room]], authenticate: Authenticate | None
+) -> AsyncIterator[Server]:
+    """`serve` as the settings say; what is wrong with them is an error of usage, and nothing that happens later is."""
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(
+                serve(
+                    classes,
+                    host=settings.host,
+                    port=settings.port,
+                    tick_rate=settings.tick_rate,
+                    seed=settings.seed,
+                    authenticate=authenticate,
+                    limits=settings.limits(),
+                    origins=settings.origins,
+                    trusted_proxies=settings.trusted_proxies,
+                    tls_cert=settings.tls_cert,
+                    tls_key=settings.tls_key,
+                    watchdog_seconds=settings.watchdog_seconds or None,
+                )
+            )
+        except (TlsError, ValueError, TypeError) as error:
+            raise click.UsageError(str(error)) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            where = f"{settings.host}, port {settings.port}"
+            raise click.ClickException(
+                f"cannot listen on {where}: {reason}; is another server there? try --port 0"
+            ) from None
+        yield server
 
 
 async def _drain(server: Server, seconds: float, stop: trio.CancelScope) -> None:
@@ -210,11 +226,9 @@ def _greet(server: Server, classes: dict[str, type[Room]]) -> None:
         click.echo(f"Play:        {_beside_us('python')} {_EXAMPLE} {url}")
     click.echo(f"Send bots:   {_beside_us('gamebots')} {url} --count 50 --seconds 10")
     if _is_public(server.host) and server.entrance.tls is None:
-        click.secho(
+        _log.warning(
             "Not encrypted: anyone on the way can read and change what players send. Give --tls-cert and --tls-key, or "
-            "listen on 127.0.0.1 behind a proxy that speaks TLS (see README, Serve it).",
-            fg="yellow",
-            err=True,
+            "listen on 127.0.0.1 behind a proxy that speaks TLS (see README, Serve it)."
         )
     click.echo("Stop with Ctrl-C.")
 

@@ -25,7 +25,7 @@ from pythonjsonlogger.json import JsonFormatter
 #: What stands in place of a secret.
 HIDDEN: Final = "[hidden]"
 #: A value is a secret when one of these is in its name, whatever the case: ``access_token``, ``Set-Cookie``.
-SECRET_WORDS: Final = ("token", "authorization", "cookie", "password", "secret")
+SECRET_WORDS: Final = ("token", "authorization", "cookie", "password", "secret", "credential", "session", "jwt")
 
 #: The longest text shown, and what one field may show in all when it holds several. In characters before escaping.
 TEXT_CHARACTERS: Final = 200

@@ -181,8 +181,8 @@ class Server:
         """Stop well: let nobody in any more, let rooms finish, tell whoever is left when to reconnect.
 
         Each room's ``on_drain`` is called, which ends the room unless the author wrote another. Rooms that go on are
-        ended when there is just time left for closing. Returns when all connections have closed, or after ``seconds``.
-        Leave the ``async with serve(...)`` block afterwards.
+        ended when there is just time left for closing. Returns when all connections have closed, or could have, but
+        after ``seconds`` at the latest. Leave the ``async with serve(...)`` block afterwards.
 
         Cancellation: stays closed to new players; rooms go on.
         """
@@ -199,7 +199,10 @@ class Server:
             for loop in list(self.directory.loops):
                 loop.end_soon(come_back)
             await self.directory.until_empty()
-            await self.entrance.until_empty()
+            with trio.move_on_after(
+                wire.CLOSE_SECONDS + 0.2
+            ):  # what players need; strangers without a hello hold nothing up
+                await self.entrance.until_empty()
 
     # -- what gameserver.net asks of a handler
 
@@ -436,7 +439,7 @@ def _room_name(path: str) -> str:
 
 def _when_to_reconnect(players: int) -> str:
     """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""
-    seconds = _RECONNECT_SECONDS + random.random() * players / _RECONNECTS_PER_SECOND
+    seconds = _RECONNECT_SECONDS + random.random() * max(1.0, players / _RECONNECTS_PER_SECOND)
     return reason_with_reconnect("the server restarts", seconds)
 
 

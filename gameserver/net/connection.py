@@ -30,7 +30,7 @@ from gameserver.net.tls import Tls, encrypt
 _log = logging.getLogger("gameserver.net")
 #: One read of a request head. It is the usual size of a whole one, so that most need a single read.
 _HEAD_READ_BYTES = 1024
-#: Close codes that tell what a peer did wrong, or was taken for.
+#: Close codes that tell what a peer did wrong. Who was not admitted has a line already.
 _PEERS_FAULTS = frozenset(
     (
         CloseCode.PROTOCOL_ERROR,
@@ -40,7 +40,6 @@ _PEERS_FAULTS = frozenset(
         CloseCode.TOO_BIG,
         CloseCode.HELLO_EXPECTED,
         CloseCode.HELLO_TIMEOUT,
-        CloseCode.NOT_ADMITTED,
         CloseCode.WRONG_VERSION,
         CloseCode.BAD_INPUT,
         CloseCode.TOO_SLOW,

@@ -57,5 +57,6 @@ class Entrance:
     async def until_empty(self) -> None:
         """Wait until no connection is left."""
         while self.door.connections:
-            self._emptied = trio.Event()
+            if self._emptied.is_set():  # otherwise somebody waits for it already
+                self._emptied = trio.Event()
             await self._emptied.wait()

@@ -28,13 +28,25 @@ class Library:
 
     Attributes:
         accepted: the upgrade has happened.
+        said_goodbye: our Close frame has been sent, or waits to be.
         stream, websocket: its present connection, once it is needed again.
     """
 
-    __slots__ = ("_head", "_link", "_nursery", "_rules", "_subprotocol", "accepted", "stream", "websocket")
+    __slots__ = (
+        "_head",
+        "_link",
+        "_nursery",
+        "_rules",
+        "_subprotocol",
+        "accepted",
+        "said_goodbye",
+        "stream",
+        "websocket",
+    )
 
     def __init__(self, link: Link, head: bytes, nursery: trio.Nursery, rules: LinkRules) -> None:
         self.accepted = False
+        self.said_goodbye = False
         self.stream: ParkedStream | None = None
         self.websocket: trio_websocket.WebSocketConnection | None = None
         self._link = link
@@ -121,7 +133,11 @@ async def say_goodbye(link: Link, library: Library, seconds: float) -> None:
     if link.lost:
         return
     with trio.move_on_after(seconds):
+        if library.said_goodbye:  # and was cancelled while it waited for the peer, which is told once
+            await link.until_flushed()
+            return
         if library.stream is None:
+            library.said_goodbye = True
             await _close_alone(link)
             return
         if link.ended_by_peer:

@@ -121,6 +121,7 @@ async def authenticate(hook: Authenticate, request: JoinRequest, seconds: float)
             _log,
             logging.ERROR,
             "authenticate must return an Identity or a Reject",
+            peer=request.address,
             room=request.room,
             returned=type(answer).__name__,
         )

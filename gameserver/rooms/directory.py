@@ -117,7 +117,8 @@ class Directory:
     async def until_empty(self) -> None:
         """Wait until no room is left."""
         while self.loops:
-            self._emptied = trio.Event()
+            if self._emptied.is_set():  # otherwise somebody waits for it already
+                self._emptied = trio.Event()
             await self._emptied.wait()
 
     def _make(self, name: str) -> RoomLoop:

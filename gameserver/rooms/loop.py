@@ -49,6 +49,7 @@ class RoomLoop:
         self.made_seconds = 0.0
         self._watchdog = watchdog
         self._drain: tuple[float, Callable[[], str]] | None = None  # until when to finish, and what to tell players
+        self._draining = False
         self.schedule = TickSchedule(room.dt)
         self._phase = phase
         self._server_name = server_name
@@ -91,7 +92,7 @@ class RoomLoop:
         return self.room._ending is not None
 
     def drain(self, deadline: float, reason: Callable[[], str]) -> None:
-        """Call the room's ``on_drain`` between two ticks.
+        """Call the room's ``on_drain`` between two ticks; a room that pauses when empty ends when it is.
 
         Args:
             deadline: when the room will be ended if it has not ended by itself, in the seconds of trio's clock.
@@ -123,6 +124,9 @@ class RoomLoop:
             if room._ending is not None:
                 return
             if self._paused:
+                if self._draining:  # nobody is there and nobody comes, so the match that it waits for is over
+                    room.close()
+                    return
                 self._close_poller()
                 self._wake = trio.Event()  # the old one may have been set while the room ran
                 await self._wake.wait()
@@ -145,6 +149,7 @@ class RoomLoop:
     def _ask_to_finish(self) -> None:
         if self._drain is not None:
             (deadline, reason), self._drain = self._drain, None
+            self._draining = True
             self.room._restart_reason = reason
             self.room.on_drain(max(0.0, deadline - trio.current_time()))
 

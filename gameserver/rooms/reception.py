@@ -55,11 +55,12 @@ class Reception:
             if not payloads:
                 continue
             with_news += 1
+            was_closed = link.closed  # by its peer, behind these messages
             for payload in payloads:
                 try:
                     if len(payload) < 2 or payload[1] != Kind.INPUT or payload[0] >> 4 != 9:
                         self._take_other(player, payload)
-                        if link.closed:
+                        if link.closed and not was_closed:
                             break  # kicked: what it sent behind that does not count
                         continue
                     # An input as clients usually write it. With a thousand players this is the hottest code of the
