@@ -104,6 +104,7 @@ class Server:
         self._connections = connections
         self._rooms_nursery = rooms_nursery
         self._authenticate = authenticate
+        self._random = random.Random(seed)
         self._token = trio.lowlevel.current_trio_token()
         self.directory = Directory(
             room_classes,
@@ -187,7 +188,7 @@ class Server:
         Cancellation: stays closed to new players; rooms go on.
         """
         players = sum(loop.room.player_count for loop in self.directory.loops)
-        come_back = partial(_when_to_reconnect, players)
+        come_back = partial(self._when_to_reconnect, players)
         self.entrance.door.closed_for_seconds = _RECONNECT_SECONDS
         log_event(_log, logging.INFO, "draining", rooms=len(self.directory.loops), players=players, seconds=seconds)
         with trio.move_on_after(seconds) as patience:
@@ -244,9 +245,14 @@ class Server:
             request = join_request(name, link.path, dict(head.headers), hello, address)
             identity = await authenticate(hook, request, self.entrance.limits.authenticate_seconds)
         if self.is_draining:
-            raise ProtocolError(CloseCode.RESTART, _when_to_reconnect(1))
+            raise ProtocolError(CloseCode.RESTART, self._when_to_reconnect(1))
         if not link.closed:
             self.directory.join(name, link, hello, identity)
+
+    def _when_to_reconnect(self, players: int) -> str:
+        """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""
+        spread = max(1.0, players / _RECONNECTS_PER_SECOND)
+        return reason_with_reconnect("the server restarts", _RECONNECT_SECONDS + self._random.random() * spread)
 
     # -- rooms
 
@@ -435,12 +441,6 @@ def _offered(head: RequestHead) -> set[str]:
 
 def _room_name(path: str) -> str:
     return path.partition("?")[0].strip("/")
-
-
-def _when_to_reconnect(players: int) -> str:
-    """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""
-    seconds = _RECONNECT_SECONDS + random.random() * max(1.0, players / _RECONNECTS_PER_SECOND)
-    return reason_with_reconnect("the server restarts", seconds)
 
 
 def _by_name(rooms: Sequence[type[Room] | Mapping[str, type[Room]]]) -> dict[str, type[Room]]:

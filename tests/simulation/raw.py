@@ -29,6 +29,8 @@ from tests.support.raw_client import frame, upgrade_request
 
 #: Between two pings, in seconds: well below what a server allows, also when they come in a heap.
 PING_SECONDS: Final = 1.0
+#: Between two messages in two fragments, in seconds: half of what a server allows.
+FRAGMENTS_SECONDS: Final = 0.5
 #: Between two requests for a full frame, in seconds.
 RESYNC_SECONDS: Final = 0.7
 #: A frame may go unacknowledged for so long, in seconds; for ever, and the server waits for ever.
@@ -50,6 +52,7 @@ class RawClient(Client):
         self._pings = self._pongs = 0
         self._acknowledged = 0
         self._next_ping = self._next_resync = self._next_word = 0.0
+        self._next_fragments = 0.0
 
     @property
     def joined(self) -> bool:
@@ -180,10 +183,12 @@ class RawClient(Client):
 
     def _whole_or_not(self, payload: bytes) -> bytes:
         """One frame, or fragments with a ping between them."""
-        if self.dice.random() < 0.8:
+        now = trio.current_time()
+        if self.dice.random() < 0.8 or now < self._next_fragments:
             return frame(payload)
+        self._next_fragments = now + FRAGMENTS_SECONDS
         at = self.dice.randrange(len(payload) + 1)
-        middle = b"" if trio.current_time() < self._next_ping else self._ping()
+        middle = b"" if now < self._next_ping else self._ping()
         return frame(payload[:at], fin=False) + middle + frame(payload[at:], CONTINUATION)
 
     def _ping(self) -> bytes:
