@@ -8,6 +8,8 @@ import pytest
 
 from tests.bench.soak import MOST_GROWTH_KIB, SETTLED_CYCLES, growth_kib, soak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process holds is read from /proc")
 def test_a_server_gives_back_what_players_took() -> None:

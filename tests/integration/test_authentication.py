@@ -653,7 +653,11 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("signed_tokens")
 
 
-def signed(key: str = SECRET, algorithm: str | None = "HS256", seconds: float = 60, **claims: Any) -> str:
+#: Tokens of tables are made when the tests are collected, which may be minutes before they run. In seconds.
+A_DAY = 86_400.0
+
+
+def signed(key: str = SECRET, algorithm: str | None = "HS256", seconds: float = A_DAY, **claims: Any) -> str:
     given = {"sub": "17", "name": "Ada", "aud": "my-game", "exp": time.time() + seconds} | claims
     return jwt.encode({name: value for name, value in given.items() if value is not None}, key, algorithm)
 
@@ -677,7 +681,7 @@ EXPIRED = "your token has expired: log in again"
         (signed(exp="soon"), NOT_VALID),
         (signed(sub=None), NOT_VALID),
         (signed(sub=17), NOT_VALID),
-        (signed(nbf=time.time() + 60), NOT_VALID),
+        (signed(nbf=time.time() + A_DAY), NOT_VALID),
         (signed(key="somebody else's secret, also long enough"), NOT_VALID),
         (signed(key="", algorithm="none"), NOT_VALID),
         (signed(key=SECRET * 2, algorithm="HS512"), NOT_VALID),

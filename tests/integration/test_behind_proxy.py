@@ -23,6 +23,8 @@ from tests.support.encrypted import Encrypted
 from tests.support.peers import Peer
 from tests.support.raw_client import frame, upgrade_request
 
+pytestmark = pytest.mark.slow
+
 PROXIES = Path(__file__).parents[2] / "docs" / "proxies"
 #: What the files say, and what stands in its place here.
 NAME, UPSTREAM = "game.example", "127.0.0.1:8765"

@@ -97,6 +97,7 @@ def p95_age(arrivals: list[Arrival]) -> float:
     return float(np.percentile([arrival.age for arrival in arrivals], 95))
 
 
+@pytest.mark.slow
 async def test_with_half_the_bandwidth_states_are_fewer_and_fresh() -> None:
     async with scene() as played:
         await played.halve_the_bandwidth()
@@ -110,6 +111,7 @@ async def test_with_half_the_bandwidth_states_are_fewer_and_fresh() -> None:
         await played.check_that_the_client_converges()
 
 
+@pytest.mark.slow
 async def test_with_an_unbounded_queue_they_would_get_ever_older() -> None:
     """What the test above is worth: the same link and client, and a server that queues."""
     with unbounded_queue():
