@@ -1,6 +1,6 @@
 """The server: listens, lets players into rooms, runs each room in a task, and decides how far a failure reaches.
 
-Three sizes of failure, decided here and in `gameserver.net.handshake`:
+Three sizes of failure, decided here and in `gameserver.net.connection`:
 
     connection   a peer that breaks the protocol or vanishes: its link closes with a code, nothing else notices
     room         an exception in an author's room: its players are told (1011), the traceback is logged, others go on
