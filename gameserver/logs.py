@@ -22,6 +22,8 @@ from urllib.parse import unquote
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from gameserver.allowance import Allowance
+
 #: What stands in place of a secret.
 HIDDEN: Final = "[hidden]"
 #: A value is a secret when one of these is in its name, whatever the case: ``access_token``, ``Set-Cookie``.
@@ -116,24 +118,14 @@ class LogLimiter:
         return quota
 
 
-class _Quota:
-    """A token bucket of lines, and how many it suppressed that nobody was told of. (gameserver.net imports us.)"""
+class _Quota(Allowance):
+    """How many lines may be logged, and how many were suppressed that nobody was told of."""
 
-    __slots__ = ("_burst", "_left", "_per_second", "_since", "suppressed")
+    __slots__ = ("suppressed",)
 
     def __init__(self, burst: float, per_second: float, now: float) -> None:
-        self._burst = self._left = burst
-        self._per_second = per_second
-        self._since = now
+        super().__init__(burst, per_second, now)
         self.suppressed = 0
-
-    def take(self, now: float) -> bool:
-        self._left = min(self._burst, self._left + max(0.0, now - self._since) * self._per_second)
-        self._since = max(self._since, now)
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
 
 
 def address_of(peer: str) -> str:

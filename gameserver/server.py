@@ -337,16 +337,8 @@ async def serve(
         check_authenticate(authenticate, "authenticate")
     if tls_key is not None and tls_cert is None:
         raise ValueError("tls_key without tls_cert: give both, or one file with both as tls_cert")
-    limits = limits or Limits()
     tls = Tls(tls_cert, tls_key) if tls_cert is not None else None
-    door = Door(
-        limits,
-        most_connections=limits.most_connections(),
-        origins=origins,
-        trusted_proxies=trusted_proxies,
-        encrypted=tls is not None,
-    )
-    entrance = Entrance(limits, door, tls)
+    entrance = _make_entrance(limits or Limits(), origins, trusted_proxies, tls)
     # What can be wrong with the arguments is raised before the nursery opens, so that it is not wrapped in a group.
     listeners = await open_listeners(host, port) if port is not None else []
     watchdog = Watchdog(watchdog_seconds) if watchdog_seconds is not None else None
@@ -425,6 +417,17 @@ def serve_in_thread(*rooms: type[Room] | Mapping[str, type[Room]], **arguments: 
         thread.join()
     if failures:
         raise failures[0]
+
+
+def _make_entrance(limits: Limits, origins: Sequence[str], proxies: Sequence[str], tls: Tls | None) -> Entrance:
+    door = Door(
+        limits,
+        most_connections=limits.most_connections(),
+        origins=origins,
+        trusted_proxies=proxies,
+        encrypted=tls is not None,
+    )
+    return Entrance(limits, door, tls)
 
 
 def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:

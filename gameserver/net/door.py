@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
+from gameserver.allowance import Allowance
 from gameserver.net.addresses import Address, client_address, counted_as, is_within, parse_networks
-from gameserver.net.allowance import Allowance
 from gameserver.net.limits import Limits
 from gameserver.net.origins import OriginPolicy
 from gameserver.net.request_head import RefusedRequestError, RequestHead

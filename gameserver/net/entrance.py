@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from gameserver.net.allowance import Allowance
+from gameserver.allowance import Allowance
 from gameserver.net.bounds import ACCEPT_BURST_SECONDS, REFUSALS_PER_SECOND
 from gameserver.net.door import Door, Visitor
 from gameserver.net.keepalive import Keepalive

@@ -10,7 +10,7 @@ from typing import Final
 
 from gameprotocol import Kind
 from gameprotocol.closing import CloseCode, ProtocolError
-from gameserver.net.allowance import Allowance
+from gameserver.allowance import Allowance
 from gameserver.net.limits import Limits
 
 #: What may come at once, in seconds of the limit: a client whose network stalled sends what it had meant to.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gameprotocol._websocket import PING, PONG, TEXT, OddFrame
 from gameprotocol.closing import CloseCode, ProtocolError
-from gameserver.net.allowance import Allowance
+from gameserver.allowance import Allowance
 from gameserver.net.bounds import (
     FRAGMENT_BURST,
     FRAGMENTS_PER_SECOND,

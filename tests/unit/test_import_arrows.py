@@ -28,9 +28,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gameprotocol": PURE,
     "gameserver.world": PURE | {"gameprotocol"},
     "gameserver.sync": PURE | {"gameprotocol", "gameserver.world"},
-    "gameserver.logs": frozenset({"pythonjsonlogger"}),
+    "gameserver.allowance": frozenset(),
+    "gameserver.logs": frozenset({"pythonjsonlogger", "gameserver.allowance"}),
     "gameserver.watchdog": frozenset({"trio"}),
-    "gameserver.net": frozenset({"trio", "gameprotocol", "gameserver.logs"}),
+    "gameserver.net": frozenset({"trio", "gameprotocol", "gameserver.allowance", "gameserver.logs"}),
     "gameserver.net.handshake": frozenset({"trio", "trio_websocket", "gameprotocol", "gameserver.net"}),
     "gameserver.rooms": PURE
     | {"trio", "gameprotocol", "gameserver.logs", "gameserver.watchdog"}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gameserver.allowance import Allowance
 from gameserver.net import Limits
 from gameserver.net import limits as limits_module
-from gameserver.net.allowance import Allowance
 from tests.support.examples import examples
 
 NAMES = [field.name for field in fields(Limits)]
