@@ -43,6 +43,7 @@ from gameserver.net import (
 )
 from gameserver.rooms.authentication import Authenticate, Identity, authenticate, check_authenticate, join_request
 from gameserver.rooms.directory import Directory, check_room_name
+from gameserver.rooms.house import House
 from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.watchdog import Watchdog, keep_beating
@@ -110,6 +111,7 @@ class Server:
             room_classes,
             self._start_room,
             clock=trio.current_time,
+            spawn=rooms_nursery.start_soon,
             watchdog=watchdog,
             tick_rate=tick_rate,
             seed=seed,
@@ -133,6 +135,11 @@ class Server:
     def room(self, name: str | None = None) -> Room:
         """The room of a type that the next player would join; made now if there is none."""
         return self.directory.find(self._name(name)).room
+
+    @property
+    def house(self) -> House:
+        """What there is of rooms: listings, making one, reserving seats."""
+        return self.directory.house
 
     @property
     def rooms(self) -> list[Room]:
@@ -237,6 +244,9 @@ class Server:
             raise ProtocolError(CloseCode.WRONG_VERSION, f"offer the WebSocket subprotocol {SUBPROTOCOL}")
         hello = Hello.from_items(unpack_from_client(payload))
         name = _room_name(link.path)
+        if hello.seat is not None:  # its token says who it is
+            self.directory.take_seat(name, link, hello)
+            return
         room_class = self.directory.room_class(name)
         hook = room_class.authenticate or self._authenticate
         identity: Identity | None = None
@@ -271,9 +281,10 @@ class Server:
             self._close_room(loop)
             loop.end_as_asked()
             self.directory.discard(loop)
+            await loop.finish_work()
         finally:
             # Reached with an exception in flight only when the server is being stopped.
-            if loop in self.directory.loops:
+            if self.directory.loop_of(room) is loop:
                 self._close_room(loop)
             loop.free()
 

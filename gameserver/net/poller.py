@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from gameserver.net.link import Link
@@ -23,17 +24,37 @@ class Poller(Generic[T]):
     While most links have something in every tick, it names them all and lets ``receive`` find out. Otherwise one
     ``select(0)`` a tick tells which ones have, and costs nothing for those that have not. Links whose news the socket
     cannot show (frames that were held back, a close) are added to the answer.
+
+    Args:
+        on_wake: is called when a link has news that its socket does not show, for an owner who may sleep.
     """
 
-    __slots__ = ("_awake", "_closed", "_links", "_select", "_selector", "_try_all")
+    __slots__ = ("_awake", "_closed", "_links", "_on_wake", "_select", "_selector", "_try_all")
 
-    def __init__(self) -> None:
+    def __init__(self, on_wake: Callable[[], None] | None = None) -> None:
+        self._on_wake = on_wake
         self._selector = selectors.DefaultSelector()
         self._select = self._selector.select
         self._links: dict[Link, T] = {}  # in the order of joining
         self._awake: list[Link] = []
         self._closed: list[Link] = []
         self._try_all = False
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while a socket of a link is, for whoever sleeps meanwhile.
+
+        Raises:
+            OSError: this system's selectors have none (Windows).
+        """
+        descriptor = getattr(self._selector, "fileno", None)
+        if descriptor is None:
+            raise OSError("this system cannot wait for many sockets at once")
+        return int(descriptor())
+
+    @property
+    def has_closed(self) -> bool:
+        """Whether `take_closed` has something."""
+        return bool(self._closed)
 
     def __len__(self) -> int:
         return len(self._links)
@@ -86,12 +107,16 @@ class Poller(Generic[T]):
     def wake(self, link: Link) -> None:
         """See ``Watcher``."""
         self._awake.append(link)
+        if self._on_wake is not None:
+            self._on_wake()
 
     def release(self, link: Link) -> None:
         """See ``Watcher``. The descriptor may be another connection's soon, so it is let go of here and not later."""
         self._unregister(link)
         self._awake.append(link)
         self._closed.append(link)
+        if self._on_wake is not None:
+            self._on_wake()
 
     def close(self) -> None:
         """Free the selector; the links stay as they are."""

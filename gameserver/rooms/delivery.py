@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gameprotocol import CloseCode, limits
 from gameprotocol import _messages as messages
-from gameprotocol import limits
 from gameprotocol._websocket import frame_header
 from gameserver.net import Link
 from gameserver.rooms.player import Player
 from gameserver.rooms.room import Room
+from gameserver.sync.budget import BudgetedHolding
 from gameserver.sync.frames import FrameBody, FrameMaker
-from gameserver.sync.groups import HashedFrame
+from gameserver.sync.groups import HashedFrame, Holding
 from gameserver.sync.pacing import MOST_TICKS, SAMPLE_TICKS, SLOW
 from gameserver.sync.rates import Cap
 from gameserver.sync.sight import Sight
@@ -30,6 +33,17 @@ KNOWN_TICKS: Final = 8
 REMEMBER_TICKS: Final = 64
 #: For so many ticks it is known which of them were sent.
 _COUNTED_TICKS: Final = 256
+#: So many of the last frames are known with what each player held after them, where players come back: more than are on
+#: their way on a link that keeps up.
+_RECENT_FRAMES: Final = 32
+
+
+class HeldView(NamedTuple):
+    """Which rows a player held after one frame, as far as not all hold the same."""
+
+    holding: Holding | None
+    own_holding: Holding | None
+    choice: BudgetedHolding | None
 
 
 class Delivery:
@@ -48,9 +62,24 @@ class Delivery:
         self._remember_until = 0
         self._sent_ticks = 0
         self._sent_counts = [0] * _COUNTED_TICKS  # by tick, of the last ones: which of the sent ticks it was
-        self._frames = FrameMaker(published, sight, max(1, round(HASH_SECONDS * room.rate)), frame_header)
+        hash_ticks = 1 if room.is_event_driven else max(1, round(HASH_SECONDS * room.rate))
+        self._frames = FrameMaker(published, sight, hash_ticks, frame_header)
+        self._recent: deque[tuple[int, list[Player], list[FrameBody]]] | None = None
+        rate = type(room).max_rate
+        holdings_differ = not sight.is_same_for_all or (rate is not None and rate.bytes is not None)
+        if type(room).allow_reconnection and holdings_differ:
+            self._recent = deque(maxlen=_RECENT_FRAMES)
 
-    def send(self, seats: Mapping[Link, Player], received: float, deadline: float, now: float) -> None:
+    def send(
+        self,
+        seats: Mapping[Link, Player],
+        received: float,
+        deadline: float,
+        now: float,
+        *,
+        delayed: Mapping[Link, Player] = MappingProxyType({}),
+        held: Collection[Player] = (),
+    ) -> None:
         """One frame to every player whose link can take it; the others get a delta from their own baseline later.
 
         Args:
@@ -58,21 +87,97 @@ class Delivery:
             received: when this tick's inputs were read, in seconds.
             deadline: when the tick was due.
             now: the present time.
+            delayed: spectators who are sent the frame some ticks later.
+            held: players whose connection is lost.
         """
         self._frames.begin_tick()
         self._sent_ticks += 1
         self._sent_counts[self._published.tick % _COUNTED_TICKS] = self._sent_ticks
+        for player in held:
+            if player._outbox:
+                player._take_outbox(self._published.tick)
+        self._send_now(seats, received, deadline, now, held)
+        if delayed:
+            self._send_delayed(delayed)
+
+    def send_again(self, seats: Mapping[Link, Player], now: float) -> None:
+        """Offer the last published tick to those who were not sent it, in a room where no next one may come."""
+        behind = {link: player for link, player in seats.items() if player._baseline != self._published.tick}
+        if behind:
+            links, players = self._choose(behind)
+            if players:
+                bodies = self._frames.bodies(players)
+                self._write(links, players, bodies, 0, now, now)
+                if self._recent is not None:
+                    self._recent.append((self._published.tick, players, bodies))
+
+    def _send_now(
+        self, seats: Mapping[Link, Player], received: float, deadline: float, now: float, held: Collection[Player]
+    ) -> None:
         links, players = self._choose(seats)
         skipped = len(seats) - len(players)
         if players:
             bodies = self._frames.bodies(players)
             waited_us = min(int((now - received) * 1e6), messages.U32)
             skipped += self._write(links, players, bodies, waited_us, received, deadline)
+            if self._recent is not None:
+                self._recent.append((self._published.tick, players, bodies))
         self._room.stats.frames_skipped += skipped
         if skipped:
             self._remember_until = self._published.tick + REMEMBER_TICKS
         self._published.remembers = self._published.tick < self._remember_until
-        self._note_known_tick(seats, skipped)
+        self._note_known_tick(seats, skipped, held)
+
+    def _send_delayed(self, delayed: Mapping[Link, Player]) -> None:
+        """Make the frames of spectators who see the past, and send them those that are old enough by now."""
+        tick = self._published.tick
+        players = list(delayed.values())
+        for (link, player), body in zip(delayed.items(), self._frames.bodies(players), strict=True):
+            waiting = player._delayed
+            assert waiting is not None
+            own = messages.frame_untimed(0, player._window)
+            waiting.push(tick, player._take_outbox(tick), body.untimed_head, own, body.rest)
+            player._baseline = tick
+            player._holding, player._own_holding = body.holding, body.own_holding
+            data = waiting.due(tick)
+            if data and link.write(data):
+                waiting.sent(tick)
+                self._room.stats.frame_bytes += len(data)
+                self._room.stats.frames += 1
+            elif waiting.is_late(tick):
+                link.close(CloseCode.TOO_SLOW, "the connection is too slow to watch")
+
+    # -- players who come back
+
+    def views_of(self, player: Player) -> dict[int, HeldView]:
+        """What a player held after each of the last frames that were made for it, by tick."""
+        views: dict[int, HeldView] = {}
+        for tick, players, bodies in self._recent or ():
+            if tick < player._joined_tick or player not in players:
+                continue
+            body = bodies[players.index(player)]
+            views[tick] = HeldView(body.holding, body.own_holding, body.choice)
+        return views
+
+    def resume(self, player: Player, tick: int) -> bool:
+        """Let the next frame be a delta from ``tick``, the last that the player's client has applied, if that can be.
+
+        Returns:
+            Whether it can. If not, the next frame is a full one.
+        """
+        held = player._held
+        player._forget_baseline()
+        player._held_tick = tick
+        if held is None or not held.oldest_tick <= tick <= self._published.tick:
+            return False
+        if self._published.tick - tick > self._published.history_ticks or not tick:
+            return False
+        if self._recent is not None or (player._cap is not None and player._cap.allowance is not None):
+            if tick not in held.views:  # too long ago, or its cap came later
+                return False
+            player._holding, player._own_holding, player._choice = held.views[tick]
+        player._baseline = tick
+        return True
 
     def _choose(self, seats: Mapping[Link, Player]) -> tuple[list[Link], list[Player]]:
         """Who is sent a frame now. The others get the messages that wait for them, and no more."""
@@ -144,8 +249,7 @@ class Delivery:
         # At the next frame nobody knows how long the input has waited.
         player._client_time = None
         if player._outbox:
-            link.send_frames(b"".join(player._outbox))
-            player._outbox.clear()
+            link.send_frames(player._take_outbox(tick))
         if player._baseline and tick - player._baseline > limits.HISTORY_TICKS:
             player._held_tick = player._baseline
             player._forget_baseline()  # it keeps what many players held at that tick from being freed
@@ -175,7 +279,7 @@ class Delivery:
                 own = timed(sequence, margin_ms, client_time, waited_us, player._window)
                 data = body.timed_head + own + body.rest
                 player._client_time = None
-            if link.write(data) if not player._outbox else _write_after_messages(link, player, data):
+            if link.write(data) if not player._outbox else _write_after_messages(link, player, data, tick):
                 if player._baseline != previous_tick:
                     self._note_merged(player, tick)
                 player._baseline = tick
@@ -215,30 +319,31 @@ class Delivery:
         """How long before the tick it was meant for an input was read; no more is known than that."""
         return _milliseconds(deadline + (meant_for - self._room.tick) * self._room.dt - received)
 
-    def _note_known_tick(self, seats: Mapping[Link, Player], skipped: int) -> None:
+    def _note_known_tick(self, seats: Mapping[Link, Player], skipped: int, held: Collection[Player]) -> None:
         """Tell the world which freed ids no player holds any more."""
         known = tick = self._published.tick
-        if skipped:
+        if skipped or held:
             if tick % KNOWN_TICKS:
                 return  # what was known then still holds
-            held = [player._baseline or player._held_tick for player in seats.values()]
-            known = min((held_tick for held_tick in held if held_tick), default=known)
+            ticks = [player._baseline or player._held_tick for player in seats.values()]
+            ticks += [player._held.oldest_tick for player in held if player._held is not None]
+            known = min((held_tick for held_tick in ticks if held_tick), default=known)
             known = max(known, tick - limits.LONGEST_REST_TICKS)
         self._room.world.note_known_tick(known)
 
 
-def flush_messages(seats: Mapping[Link, Player]) -> None:
+def flush_messages(seats: Mapping[Link, Player], tick: int) -> None:
     """Send the messages that no frame will follow: the room is about to end."""
     for link, player in seats.items():
+        if player._delayed is not None:
+            link.send_frames(player._delayed.all())
         if player._outbox:
-            link.send_frames(b"".join(player._outbox))
-            player._outbox.clear()
+            link.send_frames(player._take_outbox(tick))
 
 
-def _write_after_messages(link: Link, player: Player, frame: bytes) -> bool:
+def _write_after_messages(link: Link, player: Player, frame: bytes, tick: int) -> bool:
     """The player's messages and the frame in one write, or the messages alone: they are never dropped."""
-    first = b"".join(player._outbox)
-    player._outbox.clear()
+    first = player._take_outbox(tick)
     if link.write(first + frame):
         return True
     link.send_frames(first)

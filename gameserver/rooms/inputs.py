@@ -163,6 +163,11 @@ class InputQueue:
     def __len__(self) -> int:
         return (self.next is not None) + (len(self._behind) if self._behind else 0)
 
+    @property
+    def received_sequence(self) -> int:
+        """Of the newest input that has come, 0 for none."""
+        return self._received_sequence
+
     def push(self, message: InputMessage) -> bool:
         """Add an input; False when it is a duplicate or older than one that came before."""
         sequence = message.header.sequence

@@ -1,34 +1,39 @@
 """The tick loop of one room: receive, step, publish, send. The only await is the sleep until the next deadline.
 
-So nothing runs in the middle of a tick, and the same inputs at the same ticks give the same world.
+So nothing runs in the middle of a tick, and the same inputs at the same ticks give the same world. A room without a
+tick rate sleeps until something comes; what comes is then a tick like any other.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import trio
 
-from gameprotocol import CloseCode, Hello, Welcome
-from gameprotocol._websocket import binary_frame
+from gameprotocol import CloseCode, Hello
 from gameserver.logs import log_event
 from gameserver.net import Link, Poller
+from gameserver.rooms.arrivals import Arrival
 from gameserver.rooms.authentication import Identity
 from gameserver.rooms.delivery import Delivery, flush_messages
 from gameserver.rooms.player import Player
 from gameserver.rooms.reception import Reception
 from gameserver.rooms.resync import Resyncs
-from gameserver.rooms.room import Ending, Room, input_codec
+from gameserver.rooms.room import EVENT_RATE, Ending, Room, input_codec, missing_input
 from gameserver.rooms.schedule import TickSchedule
+from gameserver.rooms.seating import SeatHolder, Seating
+from gameserver.rooms.seats import SeatTokens
+from gameserver.rooms.work import Works
 from gameserver.sync.sight import Sight
 from gameserver.watchdog import Watchdog
-from gameserver.world.publish import PublishedWorld
+from gameserver.world.publish import PublishedWorld, history_ticks
 
 _log = logging.getLogger("gameserver.rooms")
 
-_MOST_PLAYERS: Final = 0xFFFF
+_EVENT_SECONDS = 1.0 / EVENT_RATE
 
 
 class RoomLoop:
@@ -39,32 +44,59 @@ class RoomLoop:
         phase: where in the period its ticks lie, 0 to 1.
         server_name: told to clients in the welcome.
         watchdog: is told when the room runs; None for none.
+        tokens: the seat tokens of the server; None for a room alone.
+        spawn: starts the room's work in the background, as a nursery's ``start_soon``; None where there can be none.
+        make_poller: makes what reads the links, given what to call when one has news.
+        clock: seconds.
 
     Attributes:
-        made_seconds: when it was made, as its directory's clock tells.
+        made_seconds: when it was made.
+        seating: who sits in it.
     """
 
-    def __init__(self, room: Room, phase: float = 0.0, server_name: str = "", watchdog: Watchdog | None = None) -> None:
+    def __init__(
+        self,
+        room: Room,
+        phase: float = 0.0,
+        server_name: str = "",
+        watchdog: Watchdog | None = None,
+        *,
+        tokens: SeatTokens[SeatHolder] | None = None,
+        spawn: Callable[..., Any] | None = None,
+        make_poller: Callable[[Callable[[], None]], Poller[Player]] = Poller,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
         self.room = room
         self.made_seconds = 0.0
         self._watchdog = watchdog
+        self._clock = clock
         self._drain: tuple[float, Callable[[], str]] | None = None  # until when to finish, and what to tell players
         self._draining = False
         self.schedule = TickSchedule(room.dt)
         self._phase = phase
-        self._server_name = server_name
-        self._poller: Poller[Player] | None = None  # a descriptor, so only rooms with players have one
         self._codec = input_codec(type(room))
-        self._published = PublishedWorld(room.world)
+        self._missing = missing_input(type(room))
+        self._published = PublishedWorld(room.world, history_ticks(type(room).allow_reconnection * room.rate))
         self._resyncs = Resyncs(room.rate)
         self._sight = Sight(self._published, room.world, room.view)
         self._delivery = Delivery(room, self._published, self._sight)
         self._reception = Reception(room, self._codec, self._resyncs, self._delivery.differing)
-        self._schema_wire = room.schema().to_wire()
-        self._seats: dict[Link, Player] = {}
-        self._joining: list[tuple[Link, Hello, Identity | None]] = []
-        self._next_number = 1
-        self._wake = trio.Event()
+        self.seating = Seating(
+            room,
+            self._delivery,
+            self._sight,
+            self._resyncs,
+            tokens=tokens if tokens is not None else SeatTokens(),
+            make_poller=make_poller,
+            clock=clock,
+            wake=self.wake,
+            server_name=server_name,
+        )
+        if spawn is not None:
+            room._works = Works(spawn, self.wake)
+        self._awake = False
+        self._sleeping: trio.CancelScope | None = None
+        self._time_origin = 0.0  # of a room without a tick rate: when its game time was 0, less pauses
         self._now = 0.0
         self._deadline = 0.0
 
@@ -72,19 +104,17 @@ class RoomLoop:
 
     @property
     def seats_taken(self) -> int:
-        """Players in the room and on their way into it."""
-        return len(self._seats) + len(self._joining)
+        """See `Seating`."""
+        return self.seating.seats_taken
 
     @property
     def is_full(self) -> bool:
         """Whether every seat is taken."""
-        most = type(self.room).max_players
-        return self.seats_taken >= (_MOST_PLAYERS if most is None else most)
+        return self.seating.is_full
 
     def admit(self, link: Link, hello: Hello, identity: Identity | None = None) -> None:
         """Let a player in at the next tick; from now on nobody else may read the link."""
-        self._joining.append((link, hello, identity))
-        self._wake.set()
+        self.seating.admit(link, hello, identity)
 
     @property
     def is_ending(self) -> bool:
@@ -99,12 +129,20 @@ class RoomLoop:
             reason: what to tell each player who is closed with 1012.
         """
         self._drain = deadline, reason
-        self._wake.set()
+        self.wake()
 
     def end_soon(self, reason: Callable[[], str]) -> None:
         """End the room after its next tick; its players are told 1012 and ``reason``."""
         self.room._ending = Ending(CloseCode.RESTART, reason)
-        self._wake.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has come for a room that may sleep."""
+        self._awake = True
+        if self._sleeping is not None:
+            self._sleeping.cancel()
+
+    # -- running
 
     async def run(self) -> None:
         """Tick until the room is closed, or cancelled. When it was closed, `end_as_asked` is to follow.
@@ -117,23 +155,68 @@ class RoomLoop:
         room = self.room
         log_event(_log, logging.INFO, "room opens", room=f"{room.name}/{room.id}", seed=room.seed_used)
         self._watched(room.on_create)
-        self.schedule.start(trio.current_time(), self._phase)
+        self._start_clock()
         while True:
             if self._drain is not None:
                 self._watched(self._ask_to_finish)
             if room._ending is not None:
                 return
             if self._paused:
-                if self._draining:  # nobody is there and nobody comes, so the match that it waits for is over
-                    room.close()
+                if self._ends_empty():
+                    room.close("nobody is here")
                     return
-                self._close_poller()
-                self._wake = trio.Event()  # the old one may have been set while the room ran
-                await self._wake.wait()
-                self.schedule.start(trio.current_time(), self._phase)
-                continue
-            await trio.sleep_until(self.schedule.deadline)
-            self._watched(self.run_ticks, trio.current_time)
+                await self._pause()
+            elif room.is_event_driven:
+                await self._sleep_until(self._next_event_seconds(), watch=True)
+                if not self.is_ending:
+                    self._watched(self.run_events, self._clock)
+                await trio.sleep_until(self._now + _EVENT_SECONDS)
+            else:
+                await trio.sleep_until(self.schedule.deadline)
+                self._watched(self.run_ticks, self._clock)
+
+    def _start_clock(self) -> None:
+        now = self._clock()
+        self.schedule.start(now, self._phase)
+        self._time_origin = now - self.room._time
+
+    @property
+    def _paused(self) -> bool:
+        works = self.room._works
+        is_idle = self.seating.is_empty and (works is None or not works.pending)
+        return is_idle and type(self.room).pause_when_empty
+
+    def _ends_empty(self) -> bool:
+        """Whether a room that pauses has nothing to wait for any more."""
+        if self._draining:  # nobody is there and nobody comes, so the match that it waits for is over
+            return True
+        until = self._empty_until
+        return until is not None and self._clock() >= until and not self.seating.seats_taken
+
+    @property
+    def _empty_until(self) -> float | None:
+        """When an empty room ends; None when nobody was ever in it, or it waits for ever."""
+        patience, emptied = type(self.room).close_when_empty, self.seating.emptied_seconds
+        return None if patience is None or emptied is None else emptied + patience
+
+    async def _pause(self) -> None:
+        """Nobody is here: stand still until somebody comes, or it is time to end."""
+        self.seating.close_poller()
+        until = min(self.seating.next_seconds, math.inf if self._empty_until is None else self._empty_until)
+        await self._sleep_until(until)
+        self._start_clock()
+
+    async def _sleep_until(self, seconds: float, *, watch: bool = False) -> None:
+        """Sleep until a time, or `wake`; with ``watch`` also until a link has something."""
+        if not self._awake:
+            poller = self.seating.poller
+            with trio.CancelScope(deadline=seconds) as self._sleeping:
+                if watch and poller is not None:
+                    await trio.lowlevel.wait_readable(poller.fileno())
+                else:
+                    await trio.sleep_forever()
+            self._sleeping = None
+        self._awake = False
 
     def _watched(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do what runs the author's code, and have the watchdog know."""
@@ -151,7 +234,7 @@ class RoomLoop:
             (deadline, reason), self._drain = self._drain, None
             self._draining = True
             self.room._restart_reason = reason
-            self.room.on_drain(max(0.0, deadline - trio.current_time()))
+            self.room.on_drain(max(0.0, deadline - self._clock()))
 
     def run_ticks(self, clock: Callable[[], float]) -> None:
         """Everything that is due: one tick as a rule, a few steps before one publish when it is late."""
@@ -175,12 +258,72 @@ class RoomLoop:
 
     def _forget_timing(self) -> None:
         """Before a further step: how long inputs of the step before it will have waited is not known at the end."""
-        for player in self._seats.values():
+        for player in self.seating.connected.values():
             player._client_time = None
+
+    # -- without a tick rate
+
+    def run_events(self, clock: Callable[[], float]) -> None:
+        """One tick with all that has come; none when it was only acknowledgements, which would go on for ever."""
+        stats = self.room.stats
+        self._now = began = clock()
+        self._awake = False
+        arrivals = self._read_links()
+        if not self._has_event(arrivals, began):
+            self._reception.receive(arrivals)
+            self._delivery.send_again(self.seating.connected, clock())
+            return
+        self._deadline = began
+        self.room._time, before = began - self._time_origin, self.room._time
+        self.receive(arrivals)
+        step_began = clock()
+        self.step(self.room._time - before)
+        stats.step_time.add(clock() - step_began)
+        self.publish()
+        self.send(clock())
+        stats.tick_time.add(clock() - began)
+        if any(player.inputs.next is not None for player in self.room._players.values()):
+            self.wake()  # more than one came at once
+
+    def _read_links(self) -> list[tuple[Any, Player]]:
+        poller = self.seating.poller
+        if poller is None:
+            return []
+        return [(Arrival(link), player) for link, player in poller.poll()]
+
+    def _has_event(self, arrivals: list[tuple[Any, Player]], now: float) -> bool:
+        """Whether something has come that a tick is for."""
+        room, seating = self.room, self.seating
+        due = room._timers.next_due()
+        return (
+            seating.has_joiners
+            or seating.has_leavers
+            or seating.next_seconds <= now
+            or (room._works is not None and room._works.has_results)
+            or (due is not None and due <= now - self._time_origin)
+            or not room.tick
+            or any(player.inputs.next is not None for player in room._players.values())
+            or any(not arrival.is_quiet for arrival, _ in arrivals)
+        )
+
+    def _next_event_seconds(self) -> float:
+        """When something happens although nothing comes."""
+        due = self.room._timers.next_due()
+        timer = math.inf if due is None else self._time_origin + due
+        if not self.room.tick:
+            return -math.inf
+        return min(timer, self.seating.next_seconds)
+
+    # -- at the end
 
     def flush_messages(self) -> None:
         """Send the messages that no frame will follow, when the server stops."""
-        flush_messages(self._seats)
+        flush_messages(self.seating.everyone, self.room.tick)
+
+    async def finish_work(self) -> None:
+        """Let what the room does in the background come to its end; for a room that ended by itself."""
+        if self.room._works is not None:
+            await self.room._works.finish()
 
     def end_as_asked(self) -> None:
         """Close every player's connection as the room, or who ended it, wants it to be told."""
@@ -194,113 +337,67 @@ class RoomLoop:
         Args:
             reason: what to tell, or what makes it up for each player.
         """
-        flush_messages(self._seats)
-        for link in [*self._seats, *(link for link, _, _ in self._joining)]:
-            link.close(code, reason() if callable(reason) else reason)
-        self._seats.clear()
-        self._joining.clear()
-        self._close_poller()
+        self.flush_messages()
+        self.seating.end(code, reason)
 
     def free(self) -> None:
-        """Let go of the poller's descriptor and of the world; for after the end."""
-        self._close_poller()
+        """Let go of the poller's descriptor, of work under way and of the world; for after the end."""
+        self.seating.close_poller()
+        self.room._timers.clear()
+        if self.room._works is not None:
+            self.room._works.cancel()
         self.room.world.free()
-
-    @property
-    def _paused(self) -> bool:
-        return not self._seats and not self._joining and type(self.room).pause_when_empty
-
-    def _close_poller(self) -> None:
-        if self._poller is not None:
-            self._poller.close()
-            self._poller = None
 
     # -- receive
 
-    def receive(self) -> None:
-        """Let joiners in, read every link that has something, let those go whose link has closed."""
+    def receive(self, arrivals: list[tuple[Any, Player]] | None = None) -> None:
+        """Let joiners in, read every link that has something, let those go whose link has closed.
+
+        Args:
+            arrivals: what was read already, in a room without a tick rate.
+        """
+        seating = self.seating
         self.room.tick += 1
         self.room.world.begin_step(self.room.tick)
-        if self._joining:
-            self._let_in()
-        if self._poller is None:
-            return
-        self._poller.note(self._reception.receive(self._poller.poll()))
-        for link, player in self._poller.take_closed():
-            self._let_go(link, player)
+        if seating.has_joiners:
+            seating.let_in()
+        if arrivals is not None:
+            self._reception.receive(arrivals)
+        elif seating.poller is not None:
+            seating.poller.note(self._reception.receive(seating.poller.poll()))
+        seating.take_leave()
+        if seating.held:
+            seating.expire()
         self._resyncs.grant(self.room.tick)
-
-    # -- players come and go
-
-    def _let_in(self) -> None:
-        if self._poller is None:
-            self._poller = Poller()
-        while self._joining:  # one by one: if a hook raises, `end` still finds the others
-            link, hello, identity = self._joining.pop(0)
-            if link.closed:
-                continue
-            room = self.room
-            player = Player(self._take_number(), hello.name, hello.options, link, room, identity)
-            player.max_rate = type(room).max_rate
-            self._seats[link] = player
-            self.room._players[player.number] = player
-            self.room.stats.joins += 1
-            self._poller.add(link, player)
-            player._outbox.append(binary_frame(self._welcome(player).encode()))
-            self.room.on_join(player)
-
-    def _let_go(self, link: Link, player: Player) -> None:
-        if self._poller is not None:
-            self._poller.remove(link)
-        del self._seats[link]
-        self._resyncs.forget(player)
-        self._sight.forget(player)
-        stats = self.room.stats
-        stats.leaves += 1
-        stats.duplicate_inputs += player.inputs.duplicates
-        stats.dropped_inputs += player.inputs.dropped + link.dropped_messages
-        self.room.on_leave(player, link.close_reason or f"closed ({link.close_code})")
-        del self.room._players[player.number]
-
-    def _take_number(self) -> int:
-        while self._next_number in self.room._players:
-            self._next_number = self._next_number % _MOST_PLAYERS + 1
-        number = self._next_number
-        self._next_number = number % _MOST_PLAYERS + 1
-        return number
-
-    def _welcome(self, player: Player) -> Welcome:
-        room = self.room
-        return Welcome(
-            room=room.name,
-            room_id=room.id,
-            player=player.number,
-            tick=room.tick,
-            tick_rate=room.rate,
-            schema=self._schema_wire,
-            server=self._server_name,
-        )
 
     # -- step, publish, send
 
-    def step(self) -> None:
-        """Apply inputs and advance the author's game."""
+    def step(self, dt: float | None = None) -> None:
+        """Call back for work that is done and timers that are due, apply inputs and advance the author's game.
+
+        Args:
+            dt: seconds of game time since the last step, in a room without a tick rate.
+        """
         room = self.room
         room.world.fill_gaps()
         if self._codec is not None:
             room.inputs = self._inputs_of_this_tick(self._codec.neutral)
-        room.step(room.dt)
+        if room._works is not None and room._works.has_results:
+            room._works.deliver()
+        for call in room._timers.due(room.time):
+            call()
+        room.step(room.dt if dt is None else dt)
         room.stats.ticks += 1
 
     def _inputs_of_this_tick(self, neutral: Callable[[], Any]) -> list[tuple[Player, Any]]:
-        room_class, tick = type(self.room), self.room.tick
-        most, missing = room_class.inputs_per_tick, room_class.missing_input
+        most, tick, missing = type(self.room).inputs_per_tick, self.room.tick, self._missing
         taken: list[tuple[Player, Any]] = []
-        for player in self._seats.values():
+        for player in self.room._players.values():
             queue = player.inputs
             values = queue.take(tick)
             if values is None:
-                values = queue.fill(missing, neutral)
+                # Whoever has lost its connection must not go on doing what it did last.
+                values = queue.fill(missing if player._held is None or missing == "skip" else "neutral", neutral)
                 if values is not None:
                     taken.append((player, values))
                 continue
@@ -321,4 +418,7 @@ class RoomLoop:
 
     def send(self, now: float) -> None:
         """One frame to every player; ``now`` in the seconds of the loop's clock."""
-        self._delivery.send(self._seats, self._now, self._deadline, now)
+        seating = self.seating
+        self._delivery.send(
+            seating.connected, self._now, self._deadline, now, delayed=seating.delayed, held=seating.held
+        )

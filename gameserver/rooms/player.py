@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gameprotocol import CloseCode, encode_message
 from gameprotocol._websocket import binary_frame
+from gameserver.rooms.delay import DelayedFrames
 from gameserver.rooms.inputs import InputQueue
+from gameserver.rooms.message_log import MessageLog
 from gameserver.rooms.stats import LinkStats
-from gameserver.sync.pacing import SLOW, Pace
+from gameserver.sync.pacing import SLOW
 from gameserver.sync.rates import Cap, MaxRate
 from gameserver.sync.sight import check_watched
 from gameserver.sync.viewer import Viewer, Watched
@@ -17,7 +21,26 @@ from gameserver.world.entity import Entity
 if TYPE_CHECKING:
     from gameserver.net.link import Link
     from gameserver.rooms.authentication import Identity
+    from gameserver.rooms.delivery import HeldView
     from gameserver.rooms.room import Room
+
+
+@dataclass(slots=True)
+class HeldSeat:
+    """A seat whose player has lost its connection.
+
+    Attributes:
+        since_seconds, until_seconds: from when until when it is held.
+        reason: why it is lost, for ``on_leave``.
+        oldest_tick: the oldest that the client may have applied last.
+        views: what it held after each of the last frames, by tick; of each only one can have been the last to arrive.
+    """
+
+    since_seconds: float
+    until_seconds: float
+    reason: str
+    oldest_tick: int
+    views: dict[int, HeldView]
 
 
 class Player(Viewer):
@@ -36,19 +59,31 @@ class Player(Viewer):
         frames_skipped: ticks at which it was sent no state, because its link could not take one or was not to.
         coalesced_ticks: of them those that were merged into a later frame.
         acknowledged_tick: the newest tick that the client says it has applied; before the first the one it joined at.
+        is_spectator: it only watches, and holds no seat.
+        allow_reconnection: for how many seconds its seat is held when its connection is lost; the room's own at first.
+            In ``on_drop`` it still counts, and 0 lets the player go at once.
     """
 
     __slots__ = (
         "_client_time",
+        "_delayed",
+        "_held",
         "_link",
+        "_log",
         "_meant_for",
+        "_messages_received",
         "_outbox",
         "_resync_tick",
+        "_token",
+        "_unlogged",
+        "_used_token",
+        "allow_reconnection",
         "coalesced_ticks",
         "data",
         "frames_skipped",
         "identity",
         "inputs",
+        "is_spectator",
         "name",
         "options",
         "room",
@@ -62,9 +97,13 @@ class Player(Viewer):
         link: Link,
         room: Room,
         identity: Identity | None = None,
+        *,
+        is_spectator: bool = False,
     ) -> None:
-        super().__init__(number, Pace(room.rate), room.tick)
+        super().__init__(number, room._make_pace(), room.tick)
         self.room = room
+        self.is_spectator = is_spectator
+        self.allow_reconnection = 0.0 if is_spectator else float(type(room).allow_reconnection)
         self.identity = identity
         self.name = name if identity is None or identity.name is None else identity.name
         self.options = options
@@ -77,6 +116,13 @@ class Player(Viewer):
         self._resync_tick = 0  # no full frame on request before it
         self._client_time: int | None = None  # of what came since the last frame, and
         self._meant_for = 0  # the tick it was meant for, 0 for the next one
+        self._log: MessageLog | None = MessageLog() if self.allow_reconnection else None
+        self._unlogged = 0  # so many of the outbox are no messages of the game, or are in the log already
+        self._messages_received = 0  # the highest number of a message or request that has come
+        self._token = ""  # brings it back
+        self._used_token = ""  # brought it back, and counts until the answer has arrived
+        self._held: HeldSeat | None = None  # while its connection is lost
+        self._delayed: DelayedFrames | None = None  # of a spectator that sees the past
 
     # -- what it is sent
 
@@ -153,15 +199,44 @@ class Player(Viewer):
         self._outbox.append(binary_frame(encode_message(kind, payload)))
 
     def kick(self, reason: str = "kicked") -> None:
-        """End the player's connection, after what was sent to it; ``on_leave`` follows at the next tick."""
+        """End the player's connection, after what was sent to it; ``on_leave`` follows at the next tick.
+
+        A player whose connection is lost loses its seat at the next tick.
+        """
+        self._end(CloseCode.POLICY, reason)
+
+    def dismiss(self, reason: str = "the game is over for you") -> None:
+        """The same for a player who has done nothing wrong: close code 1000 in place of 1008."""
+        self._end(CloseCode.NORMAL, reason)
+
+    def _end(self, code: CloseCode, reason: str) -> None:
+        if self._held is not None:
+            self._held.until_seconds = -math.inf
+            self._held.reason = reason
+            return
+        if self._delayed is not None:
+            self._link.send_frames(self._delayed.all())
         self._link.send_frames(b"".join(self._outbox))
         self._outbox.clear()
-        self._link.close(CloseCode.POLICY, reason)
+        self._link.close(code, reason)
 
     @property
     def connected(self) -> bool:
         """Whether its connection is open."""
-        return not self._link.closed
+        return self._held is None and not self._link.closed
+
+    def _take_outbox(self, tick: int) -> bytes:
+        """The messages that wait, to be sent before the frame of ``tick``; they are kept for when it comes back."""
+        outbox = self._outbox
+        data = b"".join(outbox)
+        log = self._log
+        if log is not None:
+            if self.acknowledged_tick > self._joined_tick:
+                log.received(self.acknowledged_tick)
+            log.add(outbox[self._unlogged :], tick)
+            self._unlogged = 0
+        outbox.clear()
+        return data
 
     def __repr__(self) -> str:
         return f"<Player {self.number} {self.name!r}>"

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from gameprotocol import CloseCode, Kind, ProtocolError, limits, unpack_from_client
+from gameprotocol import CloseCode, Kind, ProtocolError, unpack_from_client
 from gameprotocol import _messages as messages
 from gameserver.logs import log_event
 from gameserver.net import Link
 from gameserver.rooms.inputs import DECODE_ERRORS, InputCodec
 from gameserver.rooms.player import Player
+from gameserver.rooms.requests import Requests
 from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import Room
 
@@ -38,6 +39,7 @@ class Reception:
         self._codec = codec
         self._resyncs = resyncs
         self._differing = differing
+        self._requests = Requests(room)
         self._tables = len(room.world.wire_tables())
 
     def receive(self, ready: list[tuple[Link, Player]]) -> int:
@@ -90,7 +92,9 @@ class Reception:
         if kind == Kind.INPUT:  # written wider than usual
             self._take_wide_input(player, payload)
         elif kind == Kind.MESSAGE:
-            self._take_message(player, items)
+            self._requests.take_message(player, items)
+        elif kind == Kind.REQUEST:
+            self._requests.take_request(player, items)
         elif kind == Kind.ACKNOWLEDGE:
             acknowledged, client_time = messages.read_numbers(items, 2)
             self._note_timing(player, acknowledged, client_time, meant_for=0)
@@ -110,13 +114,6 @@ class Reception:
         player._client_time, player._meant_for = client_time, meant_for
         if player.acknowledged_tick < acknowledged <= self._room.tick:
             player.acknowledged_tick = acknowledged
-
-    def _take_message(self, player: Player, items: list[Any]) -> None:
-        name = items[1] if len(items) > 2 else None
-        if not isinstance(name, str) or len(name.encode()) > limits.MESSAGE_NAME_BYTES:
-            raise ProtocolError(CloseCode.UNDECODABLE, "a message is its kind, a short name and a payload")
-        self._room.stats.messages += 1
-        self._room.on_message(player, name, items[2])
 
     def _take_resync(self, player: Player, items: list[Any]) -> None:
         tick, expected, found = messages.read_numbers(items, 3)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 from gameprotocol import CloseCode, Schema, encode_message
 from gameprotocol._websocket import binary_frame
+from gameserver.rooms.handlers import find_handlers
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
+from gameserver.rooms.metadata import check_metadata
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
+from gameserver.rooms.timers import Timer, Timers
+from gameserver.rooms.work import Works
+from gameserver.sync.pacing import EventPace, Pace
 from gameserver.sync.rates import MaxRate
 from gameserver.sync.sight import Sight
 from gameserver.sync.views import Everyone, View
@@ -19,8 +27,13 @@ from gameserver.world.errors import DeclarationError
 from gameserver.world.publish import PublishedWorld
 from gameserver.world.world import World
 
+if TYPE_CHECKING:
+    from gameserver.rooms.house import House
+
 E = TypeVar("E", bound=Entity)
 
+#: How often a room without a tick rate ticks at most, in Hz: whoever sends much has several things done in one tick.
+EVENT_RATE: Final = 60.0
 _LOWEST_RATE, _HIGHEST_RATE = 1.0, 240.0
 
 
@@ -35,7 +48,8 @@ class Room:
     """One game session. Subclass it, declare what it holds, and write ``step``.
 
     Class attributes to declare:
-        tick_rate: ticks per second, 1 to 240.
+        tick_rate: ticks per second, 1 to 240; None for a board or card game: the room ticks when an input, a message, a
+            timer or a player comes, 60 times a second at most, and costs nothing meanwhile.
         entities: the entity classes of the game.
         state: the `State` class of room-wide state, or None.
         input: the `Input` class, or None for a room without inputs.
@@ -46,23 +60,39 @@ class Room:
             `gameserver.sync.views`. Whatever is not named is seen by everyone.
         max_rate: how many frames and bytes a second each player is sent at most; None for a frame in every tick.
         max_players: seats, or None for no limit; when all are taken, joiners get another room of the type.
+        max_spectators: how many may watch, None for no limit; 0: nobody may.
+        spectator_delay: how much later than players spectators see what happens, in seconds.
+        allow_reconnection: for how many seconds a player's seat is held when its connection is lost; 0: it is gone at
+            once, and a client that comes back is a new player.
+        metadata: the `Metadata` class of what the room says of itself in listings, by which players find it, or None.
+        players_may_create: whether a player may have a room of this type made; if not, only the server's own rooms do.
         pause_when_empty: whether ticks stop while nobody is in the room.
+        close_when_empty: how many seconds after the last one has left a room that pauses ends; None: never.
         seed: of ``random``; None draws one, which is logged.
         authenticate: a class method that says who somebody is, before it has a seat: ``async def authenticate(cls,
             request)`` with a `JoinRequest`, returning an `Identity` or a `Reject`. None to ask the server's.
 
     All hooks are plain functions called inside a tick; nothing runs between their lines. An exception in one ends this
-    room: its players are told, the traceback is logged, other rooms go on.
+    room: its players are told, the traceback is logged, other rooms go on. The order is ``on_create``; for each player
+    ``on_join``, then ``on_drop`` and ``on_return`` as often as its connection is lost, then ``on_leave``; ``on_close``.
+    In a tick: joins and returns, messages, drops and leaves, results of `work`, timers, ``step``.
 
     Attributes:
-        name: the room type's name, as in the URL. id: names this room among those of its type.
+        name: the room type's name, as in the URL. id: names this room among those of the server.
+        options: what the player or room that had it made said.
+        metadata: what the room says of itself, an instance of the class; write to it at any time. A room that was made
+            for a player who asked for certain values begins with them: set in ``on_create`` what players must not
+            choose.
+        locked: whether nobody may join any more; set it at any time. Who has a seat keeps it.
+        private: whether it is in no listing and found by its invite code alone; set it at any time.
+        password: what joiners must give, "" for nothing; set it at any time.
         world: all entities. tick: number of the tick being run, from 1. dt: seconds per tick. time: ``tick * dt``.
         random: a seeded generator; the game takes all its chance from here, so that a room can be replayed.
         inputs: what each player does in this tick, as (player, input) pairs; valid inside ``step``.
         stats: counters.
     """
 
-    tick_rate: ClassVar[float] = 20
+    tick_rate: ClassVar[float | None] = 20
     entities: ClassVar[Sequence[type[Entity]]] = ()
     state: Any = None
     input: ClassVar[type[Input] | None] = None
@@ -71,20 +101,46 @@ class Room:
     missing_input: ClassVar[MissingInput] = "repeat"
     max_rate: ClassVar[MaxRate | None] = None
     max_players: ClassVar[int | None] = None
+    max_spectators: ClassVar[int | None] = 0
+    spectator_delay: ClassVar[float] = 0.0
+    allow_reconnection: ClassVar[float] = 0.0
+    metadata: Any = None
+    players_may_create: ClassVar[bool] = True
     pause_when_empty: ClassVar[bool] = True
+    close_when_empty: ClassVar[float | None] = 30.0
     seed: ClassVar[int | None] = None
     authenticate: ClassVar[Any] = None
 
     def __init__(
-        self, name: str = "", id: str = "", *, tick_rate: float | None = None, seed: int | None = None
+        self,
+        name: str = "",
+        id: str = "",
+        *,
+        tick_rate: float | None = None,
+        seed: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        metadata: Any = None,
     ) -> None:
         declared = type(self)
         check_room_class(declared)
         self.name = name or declared.__name__.lower()
         self.id = id
-        self.rate = float(tick_rate if tick_rate is not None else declared.tick_rate)
+        self.options = dict(options or {})
+        if declared.metadata is not None:
+            self.metadata = metadata if metadata is not None else declared.metadata()
+        self.is_event_driven = declared.tick_rate is None
+        self.rate = EVENT_RATE if declared.tick_rate is None else float(tick_rate or declared.tick_rate)
         self.dt = 1.0 / self.rate
+        self._delay_ticks = round(declared.spectator_delay * self.rate)
         self.tick = 0
+        self._time = 0.0  # of a room without a tick rate
+        self._timers = Timers()
+        self._works: Works | None = None
+        self._house: House | None = None
+        self._locked = self._private = False
+        self._password = ""
+        self._invite_code = ""
+        self._spectators: dict[int, Player] = {}
         first_choice = seed if seed is not None else declared.seed
         self.seed_used = first_choice if first_choice is not None else random.SystemRandom().getrandbits(64)
         self.random = random.Random(self.seed_used)
@@ -105,11 +161,31 @@ class Room:
     def on_join(self, player: Player) -> None:
         """A player took a seat; it gets its first frame at the end of this tick."""
 
+    def on_drop(self, player: Player, reason: str) -> None:
+        """A player's connection was lost and its seat is held, see ``allow_reconnection``; it gets neutral inputs.
+
+        ``player.allow_reconnection = 60`` holds it longer, ``= 0`` lets it go now. What is sent to the player meanwhile
+        reaches it when it is back.
+        """
+
+    def on_return(self, player: Player) -> None:
+        """A dropped player is back in its seat."""
+
     def on_leave(self, player: Player, reason: str) -> None:
-        """A player's connection has ended, for ``reason``; despawn what is its."""
+        """A player is gone for good, for ``reason``; despawn what is its."""
+
+    def on_spectator_join(self, player: Player) -> None:
+        """Somebody watches from now on: with `Nearby` views, say what with ``player.watch``."""
+
+    def on_spectator_leave(self, player: Player, reason: str) -> None:
+        """Somebody watches no more."""
 
     def on_message(self, player: Player, kind: str, payload: Any) -> None:
-        """A player sent a message. ``payload`` is decoded msgpack within bounds, otherwise unchecked."""
+        """A player sent a message that no handler is for. ``payload`` is decoded msgpack within bounds, else unchecked.
+
+        A room without a method of its own answers such messages with the error ``unknown``. See `handles` for messages
+        whose payload is checked, and for requests.
+        """
 
     def step(self, dt: float) -> None:
         """Advance the game by one tick of ``dt`` seconds."""
@@ -130,12 +206,17 @@ class Room:
     @property
     def time(self) -> float:
         """Game time in seconds: it stands still while the room is paused."""
-        return self.tick * self.dt
+        return self._time if self.is_event_driven else self.tick * self.dt
 
     @property
     def players(self) -> Iterator[Player]:
-        """Everyone with a seat, in the order of joining."""
+        """Everyone with a seat, in the order of joining; also those whose connection is lost (``player.connected``)."""
         return iter(list(self._players.values()))
+
+    @property
+    def spectators(self) -> Iterator[Player]:
+        """Everyone who watches."""
+        return iter(list(self._spectators.values()))
 
     @property
     def player_count(self) -> int:
@@ -149,9 +230,99 @@ class Room:
     def broadcast(self, kind: str, payload: Any = None, *, besides: Player | None = None) -> None:
         """Send a message to everyone, except to ``besides``. Raises as `Player.send`."""
         framed = binary_frame(encode_message(kind, payload))
-        for player in self._players.values():
-            if player is not besides:
-                player._outbox.append(framed)
+        for players in (self._players, self._spectators):
+            for player in players.values():
+                if player is not besides:
+                    player._outbox.append(framed)
+
+    def after(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Timer:
+        """Have ``function`` called in so many seconds of game time, at a tick, before ``step``.
+
+        Raises:
+            ValueError: ``seconds`` is negative or not finite. TypeError: ``function`` is none, or is async.
+        """
+        return self._timers.after(self.time, seconds, function, arguments)
+
+    def every(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Timer:
+        """The same again and again, without drift. Raises as `after`; ``seconds`` must be above 0."""
+        return self._timers.every(self.time, seconds, function, arguments)
+
+    def work(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        *arguments: Any,
+        then: Callable[[Any], Any] | None = None,
+        failed: Callable[[Exception], Any] | None = None,
+    ) -> None:
+        """Run an async function beside the ticks, a database call say.
+
+        Args:
+            then: is called with its result, inside a later tick.
+            failed: is called with the exception that it raised; without it an exception ends the room.
+        Raises:
+            TypeError: the function is not async. RuntimeError: the room does not run.
+
+        A room with work under way does not pause. When the room ends by itself, what is under way has five seconds
+        left, and nothing is called back; when the server stops it is cancelled.
+        """
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"work({function!r}) takes an async function and its arguments: async def ...")
+        if self._works is None:
+            raise RuntimeError("work() is for rooms that run: call it in a hook, not in __init__")
+        self._works.start(function, arguments, then, failed)
+
+    @property
+    def house(self) -> House:
+        """The server's other rooms: what there is, to make one, to reserve seats."""
+        if self._house is None:
+            raise RuntimeError("this room belongs to no server")
+        return self._house
+
+    @property
+    def locked(self) -> bool:
+        """See the class."""
+        return self._locked
+
+    @locked.setter
+    def locked(self, locked: bool) -> None:
+        self._locked = bool(locked)
+        self._note_listing()
+
+    @property
+    def private(self) -> bool:
+        """See the class."""
+        return self._private
+
+    @private.setter
+    def private(self, private: bool) -> None:
+        self._private = bool(private)
+        self._note_listing()
+
+    @property
+    def password(self) -> str:
+        """See the class."""
+        return self._password
+
+    @password.setter
+    def password(self, password: str) -> None:
+        if not isinstance(password, str):
+            raise TypeError(f'{type(self).__name__}.password = {password!r}: give a text, "" for none')
+        self._password = password
+        self._note_listing()
+
+    @property
+    def invite_code(self) -> str:
+        """Who has it finds this room, private or not; made when it is first asked for."""
+        if not self._invite_code:
+            self._invite_code = self.house._make_invite_code(self)
+        return self._invite_code
+
+    def _note_listing(self) -> None:
+        if self._house is not None:
+            self._house._note_change(self)
+
+    def _make_pace(self) -> Pace | EventPace:
+        return EventPace() if self.is_event_driven else Pace(self.rate)
 
     def close(self, reason: str = "the room is over") -> None:
         """End this room after this tick: players get what was sent to them, then close code 1000 and ``reason``."""
@@ -171,7 +342,12 @@ def input_codec(room_class: type[Room]) -> InputCodec | None:
     """The codec of a room class's inputs, None when it takes none."""
     if room_class.input is None:
         return None
-    return InputCodec(room_class.input, room_class.inputs_per_tick, room_class.missing_input)
+    return InputCodec(room_class.input, room_class.inputs_per_tick, missing_input(room_class))
+
+
+def missing_input(room_class: type[Room]) -> MissingInput:
+    """What a player without a new input does; without a tick rate there is nothing that it could do again."""
+    return "skip" if room_class.tick_rate is None else room_class.missing_input
 
 
 def check_room_class(room_class: Any) -> None:
@@ -182,12 +358,15 @@ def check_room_class(room_class: Any) -> None:
     """
     if not (isinstance(room_class, type) and issubclass(room_class, Room)):
         raise DeclarationError(f"{room_class!r} is not a room: subclass gameserver.Room")
+    _check_declarations(room_class)  # type: ignore[arg-type]  # mypy takes the class for one of its instances
+
+
+@functools.cache  # each room asks, and a server may make thousands
+def _check_declarations(room_class: type[Room]) -> None:
     name = room_class.__name__
-    rate = room_class.tick_rate
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-        raise DeclarationError(
-            f"{name}.tick_rate = {rate!r}: give ticks per second, {_LOWEST_RATE:g} to {_HIGHEST_RATE:g}"
-        )
+    _check_rate(room_class)
+    _check_seats(room_class)
+    find_handlers(room_class)
     if isinstance(room_class.entities, type):
         raise DeclarationError(f"{name}.entities is one class: write ({room_class.entities.__name__},) with the comma")
     state = room_class.state
@@ -195,12 +374,8 @@ def check_room_class(room_class: Any) -> None:
         raise DeclarationError(f"{name}.state = {state!r}: give a subclass of State, or None")
     if room_class.missing_input not in ("repeat", "neutral", "skip"):
         raise DeclarationError(f'{name}.missing_input = {room_class.missing_input!r}: "repeat", "neutral" or "skip"')
-    for attribute in ("inputs_per_tick", "max_players"):
-        value = getattr(room_class, attribute)
-        if type(value) is not int or value < 1:
-            if value is None and attribute == "max_players":
-                continue
-            raise DeclarationError(f"{name}.{attribute} = {value!r}: give a whole number from 1")
+    if room_class.metadata is not None:
+        check_metadata(room_class.metadata)
     if room_class.seed is not None and type(room_class.seed) is not int:
         raise DeclarationError(f"{name}.seed = {room_class.seed!r}: give a whole number, or None")
     if room_class.max_rate is not None and not isinstance(room_class.max_rate, MaxRate):
@@ -210,3 +385,35 @@ def check_room_class(room_class: Any) -> None:
     input_codec(room_class)
     world = World(room_class.entities, state)
     Sight(PublishedWorld(world), world, room_class.view)
+
+
+def _check_rate(room_class: type[Room]) -> None:
+    name, rate = room_class.__name__, room_class.tick_rate
+    if rate is None:
+        if room_class.max_rate is not None:
+            raise DeclarationError(f"{name}.max_rate is for rooms with a tick rate: give one of them up")
+        if room_class.spectator_delay:
+            raise DeclarationError(f"{name}.spectator_delay is for rooms with a tick rate: give one of them up")
+    elif isinstance(rate, bool) or not isinstance(rate, (int, float)) or not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+        raise DeclarationError(
+            f"{name}.tick_rate = {rate!r}: give ticks per second, {_LOWEST_RATE:g} to {_HIGHEST_RATE:g}, or None for a "
+            f"room that ticks when something happens"
+        )
+
+
+def _check_seats(room_class: type[Room]) -> None:
+    name = room_class.__name__
+    for attribute, least, none in (
+        ("inputs_per_tick", 1, False),
+        ("max_players", 1, True),
+        ("max_spectators", 0, True),
+    ):
+        value = getattr(room_class, attribute)
+        if not (value is None and none) and (type(value) is not int or value < least):
+            raise DeclarationError(f"{name}.{attribute} = {value!r}: give a whole number from {least}")
+    for attribute, none in (("allow_reconnection", False), ("spectator_delay", False), ("close_when_empty", True)):
+        value = getattr(room_class, attribute)
+        if value is None and none:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            raise DeclarationError(f"{name}.{attribute} = {value!r}: give seconds from 0")

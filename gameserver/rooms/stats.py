@@ -60,7 +60,7 @@ class RoomStats:
         duplicate_inputs, dropped_inputs: of players that have left; `snapshot` adds those that are here.
         frames, frame_bytes: states sent, with their WebSocket headers. frames_skipped: ticks at which a link could
         take none, or was not to. coalesced_ticks: of them those that were merged into a later frame.
-        messages: from players. joins, leaves: of players.
+        messages: from players. joins, drops, returns, leaves: of players.
         resyncs: full frames that clients asked for. desyncs: of them those for which a client's hash differed.
         links: how players' links keep up, as of now: see `summary_of`.
         lateness: from a tick's deadline to its begin. step_time: of a step, with handing out its inputs.
@@ -82,6 +82,8 @@ class RoomStats:
         self.coalesced_ticks = 0
         self.messages = 0
         self.joins = 0
+        self.drops = 0
+        self.returns = 0
         self.leaves = 0
         self.resyncs = 0
         self.desyncs = 0

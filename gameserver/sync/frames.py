@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 
 from gameprotocol import _messages as messages
-from gameprotocol import limits
 from gameserver.sync.budget import BudgetedHolding, choose_and_pack
 from gameserver.sync.chunks import delta_chunk, full_chunk
 from gameserver.sync.groups import GroupedIds, Holding, Moves, held_by
@@ -174,7 +173,7 @@ class FrameMaker:
         return dict(places)
 
     def _usable(self, baseline: int) -> int:
-        return baseline if self._published.tick - baseline <= limits.HISTORY_TICKS else NOTHING
+        return baseline if self._published.tick - baseline <= self._published.history_ticks else NOTHING
 
     # -- where everyone sees everything
 

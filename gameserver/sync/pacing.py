@@ -48,6 +48,8 @@ _DRAIN_TICKS: Final = 0.5  # what the next frame waits longer then
 _ALONE_WEIGHT: Final = 1 / 4  # of a frame's lag that travelled alone
 _NEARLY_ONE: Final = 1.05  # ticks; a spacing below it is that of a link that keeps up, and
 _FRAMES_TO_TRUST: Final = 10  # after so many frames in a row at that spacing it is one
+#: Frames of a room without a tick rate that may be on their way to one player.
+EVENT_FRAMES: Final = 4
 #: A link that has to be held back again within so many seconds is slow.
 AGAIN_SECONDS: Final = 2.0
 
@@ -213,3 +215,35 @@ class Pace:
         self._queued = self._queue > _QUEUE_TICKS
         if self._queued:
             self._due += _DRAIN_TICKS
+
+
+class EventPace:
+    """Decides for one player of a room that ticks when something happens: no time passes between two events.
+
+    So many frames may be on their way, and each acknowledgement is an occasion to send the next.
+
+    Attributes: as of `Pace`; ``limit`` is always `SLOW`, because each frame is decided here.
+    """
+
+    __slots__ = ("_starts_anew", "limit", "round_trip", "window")
+
+    def __init__(self) -> None:
+        self.limit = SLOW
+        self.window = EVENT_FRAMES
+        self.round_trip: float | None = None
+        self._starts_anew = False
+
+    def sample(self, tick: int, lag: int) -> int:
+        """Ticks tell nothing of time here."""
+        return self.limit
+
+    def restart(self) -> None:
+        """As of `Pace`."""
+        self._starts_anew = True
+
+    def admits(self, tick: int, acknowledged: int, written: int) -> bool:
+        """As of `Pace`."""
+        if self._starts_anew or written - acknowledged < self.window:
+            self._starts_anew = False
+            return True
+        return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from gameserver.sync.budget import BudgetedHolding
     from gameserver.sync.groups import HashedFrame, Holding
-    from gameserver.sync.pacing import Pace
+    from gameserver.sync.pacing import EventPace, Pace
     from gameserver.sync.rates import Cap
 
 #: Baseline of a player who holds nothing.
@@ -58,7 +58,7 @@ class Viewer:
         "number",
     )
 
-    def __init__(self, number: int, pace: Pace, tick: int) -> None:
+    def __init__(self, number: int, pace: Pace | EventPace, tick: int) -> None:
         self.number = number
         self.groups: dict[str, int] = {}
         self.acknowledged_tick = tick
@@ -74,6 +74,16 @@ class Viewer:
         self._limit = pace.limit  # what `pace` says, kept here for the loop that looks at it for every player
         self._window = pace.window
         self._joined_tick = tick
+
+    def _start_anew(self, pace: Pace | EventPace, tick: int, acknowledged: int) -> None:
+        """It has a new connection since ``tick``; ``acknowledged`` is the last that it held on the old one."""
+        self._pace = pace
+        self._limit = pace.limit
+        self._window = pace.window
+        self._joined_tick = tick
+        self.acknowledged_tick = min(acknowledged, tick - 1)
+        if self._cap is not None:
+            self._cap.acknowledged = self.acknowledged_tick
 
     def _forget_baseline(self) -> None:
         """From now on nothing but a full frame will do."""

@@ -7,6 +7,7 @@ tick can be read off, so a player whose link skipped ticks is served from the sa
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -34,6 +35,11 @@ _FIRST_IDS: Final = 16
 _NO_IDS: Final = np.empty(0, np.int64)
 
 
+def history_ticks(held_ticks: float) -> int:
+    """How old a baseline may be in a room whose players may be away for so many ticks."""
+    return limits.HISTORY_TICKS + math.ceil(min(held_ticks, limits.LONGEST_REST_TICKS - limits.HISTORY_TICKS))
+
+
 class PublishedTable:
     """What players can know of one table at the last published tick.
 
@@ -51,10 +57,14 @@ class PublishedTable:
         objects: for text, bytes and value fields, by field index, what travels, by id.
         field_changed_tick: the last tick at which any entity changed in that field.
         spawn_tick, removal_tick: the last tick at which any entity came, or went.
+
+    Args:
+        history_ticks: as of `PublishedWorld`.
     """
 
-    def __init__(self, index: int, wire: WireTable, world: World) -> None:
+    def __init__(self, index: int, wire: WireTable, world: World, history_ticks: int) -> None:
         table, wire_kinds = wire.table, wire.schema.fields
+        self._history_ticks = history_ticks
         self.index = index
         self.name = wire.schema.name
         self.table = table
@@ -162,7 +172,7 @@ class PublishedTable:
             for i, source in enumerate(self._sources):
                 if isinstance(source, _ObjectSource):
                     source.forget(went, self.objects[i])
-        while self._removals and self._removals[0][0] + limits.HISTORY_TICKS < tick:
+        while self._removals and self._removals[0][0] + self._history_ticks < tick:
             self._removals.popleft()
         if len(came):
             self.spawned_tick[came] = tick
@@ -212,13 +222,20 @@ class PublishedWorld:
         tick: the last published tick; 0 before the first.
         previous_tick: the one before it; differences are against this.
         tables: in schema order.
+        history_ticks: how old a baseline may be.
+
+    Args:
+        history_ticks: for so long it is known who went; more than `limits.HISTORY_TICKS` where players come back.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, history_ticks: int = limits.HISTORY_TICKS) -> None:
+        self.history_ticks = history_ticks
         self.remembers = False
         self.tick = 0
         self.previous_tick = 0
-        self.tables = [PublishedTable(index, wire, world) for index, wire in enumerate(world.wire_tables())]
+        self.tables = [
+            PublishedTable(index, wire, world, history_ticks) for index, wire in enumerate(world.wire_tables())
+        ]
 
     def publish(self, tick: int) -> None:
         """Take over the world's present state as that of ``tick``, a later one than the last.

@@ -15,12 +15,16 @@ from gameprotocol._messages import Frame as Frame
 from gameprotocol._messages import FrameHeader as FrameHeader
 from gameprotocol._messages import Hello as Hello
 from gameprotocol._messages import InputHeader as InputHeader
+from gameprotocol._messages import JoinMethod as JoinMethod
 from gameprotocol._messages import Kind as Kind
+from gameprotocol._messages import Returned as Returned
 from gameprotocol._messages import Welcome as Welcome
 from gameprotocol._messages import decode_frame_header as decode_frame_header
 from gameprotocol._messages import encode_acknowledge as encode_acknowledge
 from gameprotocol._messages import encode_input as encode_input
 from gameprotocol._messages import encode_message as encode_message
+from gameprotocol._messages import encode_reply as encode_reply
+from gameprotocol._messages import encode_request as encode_request
 from gameprotocol._messages import encode_resync as encode_resync
 from gameprotocol._messages import message_kind as message_kind
 from gameprotocol._replica import BaselineError as BaselineError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -25,6 +25,8 @@ SUBPROTOCOL: Final = "tickwire.1"
 
 U32: Final = 0xFFFFFFFF
 
+_LEAST_TICK_RATE: Final = 0.001
+
 #: Lengths that one table's digest may have, in bytes: 1, 2, 4, ... `limits.DIGEST_BUCKETS` numbers of four bytes.
 _DIGEST_SIZES: Final = frozenset(4 << power for power in range(limits.DIGEST_BUCKETS.bit_length()))
 
@@ -39,6 +41,9 @@ class Kind(IntEnum):
     MESSAGE = 5
     ACKNOWLEDGE = 6
     RESYNC = 7
+    REQUEST = 8
+    REPLY = 9
+    RETURNED = 10
 
 
 def message_kind(payload: bytes) -> int:
@@ -55,6 +60,9 @@ def message_kind(payload: bytes) -> int:
 
 _Unsigned32 = Annotated[int, Meta(ge=0, le=U32)]
 
+#: Ways of joining: the first room that fits or a new one, a new one, the first that fits, the one of an id.
+JoinMethod: TypeAlias = Literal["join_or_create", "create", "join", "join_by_id"]
+
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message of a client.
@@ -62,17 +70,40 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what the player wants to be called; at most `limits.PLAYER_NAME_BYTES` bytes.
         token: what an auth hook checks, or None.
-        options: whatever the room's author wants to know of a joining player.
+        options: whatever the room's author wants to know of a joining player; of who makes a room, how it should be.
         client: name and version of the client's software, for logs.
+        method: how to find the room.
+        room_id: of the room, for ``join_by_id``.
+        filter: what the room's metadata must be: a value, or bounds as ``{"ge": 3, "le": 7}``, by field.
+        invite: code of a private room; the room is found by it whatever the method.
+        password: of a room that has one.
+        spectate: come to watch; no seat is taken.
+        seat: the token of a seat that is held or reserved; everything about how to find a room is then skipped.
+        tick: with ``seat``, of the newest frame that was applied, 0 for none.
+        messages: with ``seat``, how many messages and replies were received since the player joined.
     """
 
     name: str = ""
     token: str | None = None
     options: dict[str, Any] = {}
     client: str = ""
+    method: JoinMethod = "join_or_create"
+    room_id: str = ""
+    filter: dict[str, Any] = {}
+    invite: str = ""
+    password: str = ""
+    spectate: bool = False
+    seat: str | None = None
+    tick: _Unsigned32 = 0
+    messages: _Unsigned32 = 0
 
     def encode(self) -> bytes:
-        return pack([Kind.HELLO, msgspec.to_builtins(self, builtin_types=(bytes,))])
+        """The message; keys behind ``client`` only where they say something."""
+        wire = msgspec.to_builtins(self, builtin_types=(bytes,))
+        said = {
+            key: value for key, value in wire.items() if key in _HELLO_ALWAYS or value != getattr(_EMPTY_HELLO, key)
+        }
+        return pack([Kind.HELLO, said])
 
     @classmethod
     def from_items(cls, items: Any) -> Hello:
@@ -90,6 +121,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
         return hello
 
 
+_HELLO_ALWAYS: Final = ("name", "token", "options", "client")
+_EMPTY_HELLO: Final = Hello()
+
+
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """The server's answer to a hello.
 
@@ -98,20 +133,28 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
         room_id: which room of that type it is.
         player: this player's number in the room, 1 to 65535; entities it owns carry it in ``owner``.
         tick: the room's tick when the player joined.
-        tick_rate: ticks per second, 0.001 to 10 000.
+        tick_rate: ticks per second, 0.001 to 10 000; 0 for a room that ticks when something happens.
         schema: the room's tables and input, as `Schema.to_wire` makes it.
         message_bytes: largest message that the server takes from this client.
         server: name and version of the server's software.
+        seat: the token that brings the player back after its connection was lost; None: the seat goes with it.
+        seat_seconds: how long the seat is kept then.
+        spectator: whether the client may only watch.
+        delay_seconds: how much later than players a spectator is sent what happens; its first frame, too.
     """
 
     room: str
     room_id: str
     player: int
     tick: int
-    tick_rate: Annotated[float, Meta(ge=0.001, le=10_000)]
+    tick_rate: Annotated[float, Meta(ge=0, le=10_000)]
     schema: Any
     message_bytes: int = limits.CLIENT_MESSAGE_BYTES
     server: str = ""
+    seat: str | None = None
+    seat_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    spectator: bool = False
+    delay_seconds: Annotated[float, Meta(ge=0)] = 0.0
 
     def encode(self) -> bytes:
         return pack([Kind.WELCOME, msgspec.to_builtins(self, builtin_types=(bytes,))])
@@ -120,12 +163,48 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     def from_items(cls, items: Any) -> Welcome:
         """Read a decoded welcome; ProtocolError 1007 when a key is missing or wrong."""
         try:
-            return msgspec.convert(items[1], cls)
+            welcome = msgspec.convert(items[1], cls)
         except (msgspec.ValidationError, IndexError) as error:
             raise ProtocolError(CloseCode.UNDECODABLE, f"bad welcome: {error}") from None
+        if 0 < welcome.tick_rate < _LEAST_TICK_RATE:
+            raise ProtocolError(CloseCode.UNDECODABLE, "bad welcome: tick_rate is 0, or from 0.001")
+        return welcome
 
     def read_schema(self) -> Schema:
         return Schema.from_wire(self.schema)
+
+
+class Returned(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's answer to a hello with the token of a seat that was held for its player.
+
+    What the player has missed follows: messages and replies in their order, then a frame.
+
+    Attributes:
+        player: the player's number, the same as before.
+        tick: the room's tick when the player came back.
+        seat: the token for the next time; the old one is of no use from the first answer to a frame on.
+        seat_seconds: how long the seat is kept then.
+        inputs: the highest sequence of an input that has come; the client sends those above it again.
+        messages: the highest number of a message or request that has come; the same.
+    """
+
+    player: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    tick: _Unsigned32
+    seat: str
+    seat_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    inputs: _Unsigned32 = 0
+    messages: _Unsigned32 = 0
+
+    def encode(self) -> bytes:
+        return pack([Kind.RETURNED, msgspec.to_builtins(self)])
+
+    @classmethod
+    def from_items(cls, items: Any) -> Returned:
+        """Read a decoded answer; ProtocolError 1007 when a key is missing or wrong."""
+        try:
+            return msgspec.convert(items[1], cls)
+        except (msgspec.ValidationError, IndexError) as error:
+            raise ProtocolError(CloseCode.UNDECODABLE, f"bad answer to a return: {error}") from None
 
 
 class InputHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -190,16 +269,40 @@ def read_digests(items: list[Any], tables: int) -> list[NDArray[np.uint32]] | No
     return [np.frombuffer(part, "<u4").astype(np.uint32) for part in digests]
 
 
-def encode_message(name: str, payload: Any) -> bytes:
+def encode_message(name: str, payload: Any, number: int | None = None) -> bytes:
     """A message of the game, either way.
 
+    Args:
+        number: 1, 2, 3, ... for the messages and requests of one client; None for the server's, which have none.
     Raises:
         ValueError: the name is longer than `limits.MESSAGE_NAME_BYTES`.
         TypeError: msgpack has no form for the payload, or a map's key is not text.
     """
+    _check_message_name(name)
+    return pack_portable([Kind.MESSAGE, name, payload, *(() if number is None else (number,))])
+
+
+def encode_request(number: int, name: str, payload: Any) -> bytes:
+    """A message of a client that is to be answered by a reply with the same number. Raises as `encode_message`."""
+    _check_message_name(name)
+    return pack_portable([Kind.REQUEST, number, name, payload])
+
+
+def encode_reply(number: int, payload: Any, code: str | None = None) -> bytes:
+    """The answer to a request, or to a message that the room could not take.
+
+    Args:
+        payload: of an error a text for people.
+        code: None for success, otherwise a word for programs.
+    Raises:
+        TypeError: msgpack has no form for the payload, or a map's key is not text.
+    """
+    return pack_portable([Kind.REPLY, number, code, payload])
+
+
+def _check_message_name(name: str) -> None:
     if len(name.encode()) > limits.MESSAGE_NAME_BYTES:
         raise ValueError(f"message name {name[:20]!r}... is longer than {limits.MESSAGE_NAME_BYTES} bytes")
-    return pack_portable([Kind.MESSAGE, name, payload])
 
 
 # -- frames ------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,12 @@ class CloseCode(IntEnum):
     WRONG_VERSION = 4005
     BAD_INPUT = 4006
     TOO_SLOW = 4008
+    ROOM_FULL = 4010
+    ROOM_LOCKED = 4011
+    WRONG_PASSWORD = 4012
+    SEAT_GONE = 4013
+    SEAT_TAKEN = 4014
+    BAD_JOIN = 4015
 
 
 _RECONNECT: Final = re.compile(r"reconnect in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s$")

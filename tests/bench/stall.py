@@ -98,7 +98,7 @@ async def serve_crowd(room: str, sending: str) -> None:
             loop = server.directory.find("crowd")
             lines: Any = trio.wrap_file(sys.stdin)
             async for _ in lines:
-                held = sum(bytes_held(link) for link in loop._seats)
+                held = sum(bytes_held(link) for link in loop.seating.connected)
                 print(json.dumps({**loop.room.stats.snapshot(), "held": held}), flush=True)
 
 

@@ -37,6 +37,8 @@ class Diary(Room):
     input = Move
     seed = 1
 
+    close_when_empty = None
+
     def on_create(self) -> None:
         self.log: list[tuple[Any, ...]] = [("create", self.tick)]
 
@@ -160,7 +162,7 @@ def test_numbers_of_players_are_not_used_twice_at_once(diary: HandTickedRoom) ->
     late = diary.join("late")
     diary.tick()
     assert [player.number for player in diary.room.players] == [1, 3, 4]
-    diary.loop._next_number = 0xFFFF
+    diary.loop.seating._next_number = 0xFFFF
     diary.join("last")
     diary.join("wrapped")
     diary.tick()

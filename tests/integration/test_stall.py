@@ -58,7 +58,7 @@ class Scene:
 
     def bytes_held(self) -> int:
         """What the server and its kernel hold for the client."""
-        [link] = self.loop._seats
+        [link] = self.loop.seating.connected
         return bytes_held(link)
 
     def machine_delay(self) -> float:

@@ -150,7 +150,7 @@ class Theatre:
         self.links.append(self.hall.join())
 
     def players(self) -> Iterator[tuple[FakeLink, Any]]:
-        seats: Any = self.hall.loop._seats
+        seats: Any = self.hall.loop.seating.connected
         return ((link, seats[link]) for link in self.links if link in seats)
 
     def tick(self) -> None:

@@ -66,6 +66,7 @@ class Yard(Room):
     state = Match
     input = Move
     missing_input = "skip"
+    close_when_empty = None
     view = {
         Drone: Nearby(RADIUS, of=Ship, hysteresis=0, cell=CELL),
         Card: Visible(lambda player, cards: cards.holder == player.number),

@@ -192,7 +192,13 @@ class Simulation:
         story = self._story
         await self._expect_footprint(before, tasks=1 + len(server.rooms))
         for loop in server.directory.loops:
-            held = [*loop._seats, *loop._joining, *loop.room._players, *loop._resyncs._due, loop._poller]
+            held = [
+                *loop.seating.everyone,
+                *loop.seating._joining,
+                *loop.room._players,
+                *loop._resyncs._due,
+                loop.seating.poller,
+            ]
             story.expect(held == [None], "end", "the room holds", held)
             story.expect(not loop.room.stats.desyncs, "end", "clients reported that hashes differ")
             story.counts["overruns"] += loop.room.stats.overruns

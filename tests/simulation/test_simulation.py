@@ -21,7 +21,7 @@ from gameprotocol import ReplicaTable
 from gameserver import Limits, Nearby, Player, Visible
 from gameserver.net import Link, Poller
 from gameserver.rooms.inputs import InputQueue
-from gameserver.rooms.loop import RoomLoop
+from gameserver.rooms.seating import Seating
 from gameserver.sync.pacing import Pace
 from tests.simulation.game import CELL, RADIUS, Card, Drone, Ship, Yard
 from tests.simulation.plan import CLEAN, KINDS, ClientPlan, Fault, Plan, make_plan
@@ -191,19 +191,19 @@ def hold_back_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def keep_players(patch: pytest.MonkeyPatch) -> None:
-    let_go = RoomLoop._let_go
+    leave = Seating._leave
 
-    def hoarding(loop: RoomLoop, link: Link, player: Player) -> None:
-        let_go(loop, link, player)
-        loop.__dict__.setdefault("_gone", []).append(player)
+    def hoarding(seating: Seating, player: Player, reason: str) -> None:
+        leave(seating, player, reason)
+        seating.__dict__.setdefault("_gone", []).append(player)
 
-    patch.setattr(RoomLoop, "_let_go", hoarding)
+    patch.setattr(Seating, "_leave", hoarding)
 
 
 def keep_descriptors(patch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
     patch.setattr(Poller, "close", lambda poller: kept.append(poller._selector))
-    patch.setattr(RoomLoop, "_kept", kept, raising=False)
+    patch.setattr(Seating, "_kept", kept, raising=False)
 
 
 def not_tell_the_room(patch: pytest.MonkeyPatch) -> None:

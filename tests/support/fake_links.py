@@ -49,6 +49,7 @@ class FakeLink:
         self.sent: list[Any] = []
         self.late: list[Any] = []
         self.last_bytes = b""
+        self.ended_by_peer = False
         self.path, self.remote, self.dropped_messages = "/", "fake", 0
 
     def fileno(self) -> int:
@@ -123,10 +124,10 @@ class HandTickedRoom:
 
     def __init__(self, room: Room) -> None:
         self.room: Any = room
-        self.loop = RoomLoop(room)
+        self.now = 100.0
+        self.loop = RoomLoop(room, clock=lambda: self.now)
         self._links: list[FakeLink] = []
         _OPEN.add(self)
-        self.now = 100.0
         self.room.on_create()
         self.loop.schedule.start(self.now)
 
@@ -140,7 +141,7 @@ class HandTickedRoom:
 
     def free(self) -> None:
         """Close the poller and the sockets of all links that joined here; for after the test."""
-        self.loop._close_poller()
+        self.loop.seating.close_poller()
         for held in (self, *self._links):
             _OPEN.discard(held)
         for link in self._links:
@@ -154,13 +155,13 @@ class HandTickedRoom:
         return link
 
     def player(self, link: FakeLink) -> Player:
-        return self.loop._seats[link]  # type: ignore[index]
+        return self.loop.seating.connected[link]  # type: ignore[index]
 
     def tick(self, late: float = 0.0) -> None:
         """Run what is due at the next deadline, or ``late`` seconds after it."""
         self.now = self.loop.schedule.deadline + late
         self.loop.run_ticks(lambda: self.now)
-        for link, player in self.loop._seats.items():
+        for link, player in self.loop.seating.connected.items():
             if link.acknowledges:  # type: ignore[attr-defined]
                 player.acknowledged_tick = max(player.acknowledged_tick, player._baseline)
 
