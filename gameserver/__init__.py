@@ -22,9 +22,17 @@ from gameserver.net import TlsError as TlsError
 from gameserver.rooms.authentication import Identity as Identity
 from gameserver.rooms.authentication import JoinRequest as JoinRequest
 from gameserver.rooms.authentication import Reject as Reject
+from gameserver.rooms.handlers import Message as Message
+from gameserver.rooms.handlers import RequestError as RequestError
+from gameserver.rooms.handlers import handles as handles
+from gameserver.rooms.house import House as House
+from gameserver.rooms.house import RoomFullError as RoomFullError
+from gameserver.rooms.house import RoomListing as RoomListing
 from gameserver.rooms.inputs import Input as Input
+from gameserver.rooms.metadata import Metadata as Metadata
 from gameserver.rooms.player import Player as Player
 from gameserver.rooms.room import Room as Room
+from gameserver.rooms.timers import Timer as Timer
 from gameserver.server import LocalAddress as LocalAddress
 from gameserver.server import Server as Server
 from gameserver.server import serve as serve

@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tls_cert, tls_key: PEM files, read again on SIGHUP; the server speaks wss:// then.
         drain_seconds: how long rooms may go on after SIGTERM, and closing with them.
         watchdog_seconds: a tick that takes longer is logged with its room and stack; 0 for no watchdog.
-        max_connections, max_connections_per_address, connects_per_second, connects_per_second_per_address,
+        max_connections, max_connections_per_address, max_rooms, connects_per_second, connects_per_second_per_address,
             messages_per_second, bytes_per_second, dead_seconds: see `gameserver.Limits`.
     """
 
@@ -66,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     watchdog_seconds: Annotated[float, Meta(ge=0)] = 1.0
     max_connections: Annotated[int, Meta(ge=0)] = _LIMITS.connections
     max_connections_per_address: Annotated[int, Meta(ge=1)] = _LIMITS.connections_per_address
+    max_rooms: Annotated[int, Meta(ge=1)] = _LIMITS.rooms
     connects_per_second: Annotated[float, Meta(gt=0)] = _LIMITS.connects_per_second
     connects_per_second_per_address: Annotated[float, Meta(gt=0)] = _LIMITS.connects_per_second_per_address
     messages_per_second: Annotated[float, Meta(gt=0)] = _LIMITS.messages_per_second
@@ -77,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Limits(
             connections=self.max_connections,
             connections_per_address=self.max_connections_per_address,
+            rooms=self.max_rooms,
             connects_per_second=self.connects_per_second,
             connects_per_second_per_address=self.connects_per_second_per_address,
             messages_per_second=self.messages_per_second,

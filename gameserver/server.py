@@ -112,6 +112,7 @@ class Server:
             self._start_room,
             clock=trio.current_time,
             spawn=rooms_nursery.start_soon,
+            most_rooms=entrance.limits.rooms,
             watchdog=watchdog,
             tick_rate=tick_rate,
             seed=seed,

@@ -22,6 +22,7 @@ from gameserver import (
     angle,
     boolean,
     fixed,
+    handles,
     local,
     reference,
     text,
@@ -85,6 +86,8 @@ class Arena(Room):
     entities = (Ship, Bullet, Asteroid)
     state = Match
     input = Steer
+    allow_reconnection = 20.0  # seconds; the ship drifts on meanwhile
+    max_spectators = 100
 
     def on_create(self) -> None:
         for _ in range(ASTEROIDS):
@@ -98,9 +101,9 @@ class Arena(Room):
     def on_leave(self, player: Player, reason: str) -> None:
         self.world.despawn(player.data)
 
-    def on_message(self, player: Player, kind: str, payload: object) -> None:
-        if kind == "chat" and isinstance(payload, str):
-            self.broadcast("chat", [player.name, payload[:200]])
+    @handles("chat")
+    def chat(self, player: Player, text: str) -> None:
+        self.broadcast("chat", [player.name, text[:200]])
 
     def step(self, dt: float) -> None:
         ships, bullets, asteroids = self.world[Ship], self.world[Bullet], self.world[Asteroid]

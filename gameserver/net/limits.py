@@ -20,6 +20,7 @@ class Limits:
         connections: at once, in all; 0 for as many as the process may have descriptors, less 128. Who comes beyond
             it is answered 503.
         connections_per_address: at once; a school or a mobile network may share one address. Beyond it: 429.
+        rooms: at once; who would have one more made is answered 1013.
         connects_per_second: in all. Those beyond it wait in the kernel, so that joining never delays a tick.
         connects_per_second_per_address: with bursts of three times as many, so that a reload of a page with a few
             players on it is none. Beyond it: 429.
@@ -33,6 +34,7 @@ class Limits:
 
     connections: int = 0
     connections_per_address: int = 100
+    rooms: int = 20_000
     connects_per_second: float = 250.0
     connects_per_second_per_address: float = 20.0
     messages_per_second: float = 120.0

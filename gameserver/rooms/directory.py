@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import trio
@@ -28,8 +28,6 @@ _log = logging.getLogger("gameserver.rooms")
 
 #: Rooms named in the reason of a refusal; the Close frame has no room for many.
 _NAMED_ROOMS: Final = 4
-#: Rooms at once. Each costs some 40 KiB when it is idle, and a player can have one made with each connection.
-MOST_ROOMS: Final = 20_000
 #: When to come back if there are too many.
 _ROOMS_RETRY_SECONDS: Final = 10.0
 
@@ -69,7 +67,7 @@ class Directory:
         *,
         clock: Callable[[], float],
         spawn: Callable[..., Any] | None = None,
-        most_rooms: int = MOST_ROOMS,
+        most_rooms: int,
         watchdog: Watchdog | None = None,
         tick_rate: float | None = None,
         seed: int | None = None,
@@ -80,7 +78,7 @@ class Directory:
         self.house = House(self)
         self._loops: dict[str, RoomLoop] = {}  # by the room's id
         self._by_name: dict[str, dict[str, RoomLoop]] = {name: {} for name in room_classes}
-        self._open: dict[str, dict[RoomLoop, None]] = {name: {} for name in room_classes}  # not known to be full
+        self._open: dict[str, dict[RoomLoop, None]] = {name: {} for name in room_classes}  # may take one more
         self._invites: dict[str, RoomLoop] = {}
         self._loops_by_seating: dict[Seating, RoomLoop] = {}
         self._most_rooms = most_rooms
@@ -194,15 +192,25 @@ class Directory:
         return loop
 
     def _first_fitting(self, name: str, hello: Hello, wanted: Filter) -> RoomLoop | None:
-        if hello.spectate and self.room_class(name).max_spectators == 0:
-            raise ProtocolError(CloseCode.BAD_JOIN, "these rooms take no spectators")
-        for loop in self._by_name[name].values() if hello.spectate else [*self._open[name]]:
+        """The oldest room that takes one more; rooms that take nobody are not looked at again until they change."""
+        if hello.spectate:
+            return self._first_watchable(name, hello, wanted)
+        open_rooms = self._open[name]
+        for loop in sorted(open_rooms, key=_age):
             room = loop.room
-            if loop.is_ending or (loop.is_full and not hello.spectate):
-                self._open[name].pop(loop, None)  # until a seat is free again
-                continue
-            free = loop.seating.takes_spectators if hello.spectate else not room.locked
-            if free and not room.private and _fits_password(room, hello) and wanted.matches(room.metadata):
+            if loop.is_ending or room.locked or room.private or loop.is_full:
+                del open_rooms[loop]
+            elif _fits_password(room, hello) and wanted.matches(room.metadata):
+                return loop
+        return None
+
+    def _first_watchable(self, name: str, hello: Hello, wanted: Filter) -> RoomLoop | None:
+        if self.room_class(name).max_spectators == 0:
+            raise ProtocolError(CloseCode.BAD_JOIN, "these rooms take no spectators")
+        for loop in self._by_name[name].values():
+            room = loop.room
+            takes = loop.seating.takes_spectators and not (loop.is_ending or room.private)
+            if takes and _fits_password(room, hello) and wanted.matches(room.metadata):
                 return loop
         return None
 
@@ -218,7 +226,7 @@ class Directory:
     def note_change(self, room: Room) -> None:
         """Something of a room has changed that others look for: it may have a free seat."""
         loop = self._by_name[room.name].get(room.id)
-        if loop is not None and loop not in self._open[room.name]:
+        if loop is not None:
             self._open[room.name][loop] = None
 
     def loop_of(self, room: Room) -> RoomLoop | None:
@@ -238,9 +246,9 @@ class Directory:
         return code
 
     @property
-    def loops(self) -> Collection[RoomLoop]:
+    def loops(self) -> list[RoomLoop]:
         """All rooms that run, in the order of their age."""
-        return self._loops.values()
+        return list(self._loops.values())
 
     def discard(self, loop: RoomLoop) -> None:
         """Forget a room that has ended."""
@@ -305,6 +313,10 @@ class Directory:
 
 def _knows_password(room: Room, hello: Hello) -> bool:
     return not room.password or hmac.compare_digest(room.password.encode(), hello.password.encode())
+
+
+def _age(loop: RoomLoop) -> int:
+    return int(loop.room.id)
 
 
 def _fits_password(room: Room, hello: Hello) -> bool:

@@ -366,7 +366,7 @@ class RoomLoop:
         elif seating.poller is not None:
             seating.poller.note(self._reception.receive(seating.poller.poll()))
         seating.take_leave()
-        if seating.held:
+        if seating.keeps_seats:
             seating.expire()
         self._resyncs.grant(self.room.tick)
 

@@ -143,6 +143,11 @@ class Seating:
         return not (self.connected or self.delayed or self.held or self._joining)
 
     @property
+    def keeps_seats(self) -> bool:
+        """Whether a seat is held or reserved."""
+        return bool(self.held) or bool(self._reserved)
+
+    @property
     def next_seconds(self) -> float:
         """When the next held or reserved seat lapses; infinity when there is none."""
         held = (player._held.until_seconds for player in self.held if player._held is not None)

@@ -9,7 +9,7 @@ import pytest
 
 from gameprotocol import Schema, unpack_from_server
 from gameprotocol._codec import pack
-from gameserver import DeclarationError, Entity, Input, Room, State, fixed, reference, serve, serve_in_thread, uint
+from gameserver import DeclarationError, Entity, Input, MaxRate, Room, State, fixed, reference, serve, serve_in_thread, uint
 from gameserver.demo.arena import Arena
 from gameserver.rooms.room import check_room_class
 
@@ -44,7 +44,17 @@ class Good(Room):
         ({"tick_rate": math.inf}, ("Bad.tick_rate",)),
         ({"tick_rate": "20"}, ("Bad.tick_rate = '20'",)),
         ({"tick_rate": True}, ("Bad.tick_rate = True",)),
-        ({"tick_rate": None}, ("Bad.tick_rate = None",)),
+        ({"tick_rate": None}, ()),
+        ({"tick_rate": None, "max_rate": MaxRate(frames=5)}, ("Bad.max_rate", "tick rate")),
+        ({"tick_rate": None, "spectator_delay": 3}, ("Bad.spectator_delay", "tick rate")),
+        ({"max_spectators": -1}, ("Bad.max_spectators = -1", "from 0")),
+        ({"max_spectators": None, "spectator_delay": 2.5, "allow_reconnection": 30, "close_when_empty": None}, ()),
+        ({"spectator_delay": -1}, ("Bad.spectator_delay = -1", "seconds")),
+        ({"allow_reconnection": True}, ("Bad.allow_reconnection = True", "seconds")),
+        ({"allow_reconnection": None}, ("Bad.allow_reconnection = None", "seconds")),
+        ({"allow_reconnection": math.inf}, ("Bad.allow_reconnection = inf", "seconds")),
+        ({"close_when_empty": "10"}, ("Bad.close_when_empty = '10'", "seconds")),
+        ({"metadata": {"mode": "duel"}}, ("metadata", "subclass gameserver.Metadata")),
         ({"entities": Ship}, ("Bad.entities", "(Ship,)", "comma")),
         ({"entities": (Ship, Ship)}, ("two entities are called Ship", "rename")),
         ({"entities": (Ship, 5)}, ("5", "subclass Entity")),
