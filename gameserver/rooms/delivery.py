@@ -53,16 +53,17 @@ class Delivery:
         room: the room.
         published: its published world.
         sight: what of it each player sees.
+        hash_seconds: how often they are sent the desync hash.
     """
 
-    def __init__(self, room: Room, published: PublishedWorld, sight: Sight) -> None:
+    def __init__(self, room: Room, published: PublishedWorld, sight: Sight, hash_seconds: float = HASH_SECONDS) -> None:
         self._room = room
         self._published = published
         self._sight = sight
         self._remember_until = 0
         self._sent_ticks = 0
         self._sent_counts = [0] * _COUNTED_TICKS  # by tick, of the last ones: which of the sent ticks it was
-        hash_ticks = 1 if room.is_event_driven else max(1, round(HASH_SECONDS * room.rate))
+        hash_ticks = 1 if room.is_event_driven else max(1, round(hash_seconds * room.rate))
         self._frames = FrameMaker(published, sight, hash_ticks, frame_header)
         self._recent: deque[tuple[int, list[Player], list[FrameBody]]] | None = None
         rate = type(room).max_rate
@@ -167,9 +168,10 @@ class Delivery:
         """
         held = player._held
         player._forget_baseline()
-        player._held_tick = tick
+        player._held_tick = 0 if held is None else held.oldest_tick
         if held is None or not held.oldest_tick <= tick <= self._published.tick:
             return False
+        player._held_tick = tick
         if self._published.tick - tick > self._published.history_ticks or not tick:
             return False
         if self._recent is not None or (player._cap is not None and player._cap.allowance is not None):

@@ -12,15 +12,16 @@ import trio
 
 from gameprotocol import CloseCode, Hello, ProtocolError
 from gameprotocol.closing import reason_with_reconnect
-from gameserver.net import Link
+from gameserver.net import Link, Poller
 from gameserver.rooms.authentication import Identity
 from gameserver.rooms.backoff import CrashBackoff
+from gameserver.rooms.delivery import HASH_SECONDS
 from gameserver.rooms.house import House
 from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.metadata import Filter, Metadata, make_metadata, parse_filter
 from gameserver.rooms.room import Room
 from gameserver.rooms.schedule import phase_of
-from gameserver.rooms.seating import SeatHolder, Seating
+from gameserver.rooms.seating import MakePoller, SeatHolder, Seating
 from gameserver.rooms.seats import SeatTokens, make_invite_code
 from gameserver.watchdog import Watchdog
 
@@ -54,6 +55,7 @@ class Directory:
         seed: of every room, in place of their own; None to leave them alone.
         server_name: told to clients.
         most_rooms: at once.
+        make_poller, hash_seconds: as of `RoomLoop`.
 
     Attributes:
         room_classes: by name.
@@ -72,6 +74,8 @@ class Directory:
         tick_rate: float | None = None,
         seed: int | None = None,
         server_name: str = "",
+        make_poller: MakePoller = Poller,
+        hash_seconds: float = HASH_SECONDS,
     ) -> None:
         self.room_classes = dict(room_classes)
         self.tokens: SeatTokens[SeatHolder] = SeatTokens()
@@ -91,6 +95,8 @@ class Directory:
         self._tick_rate = tick_rate
         self._seed = seed
         self._server_name = server_name
+        self._make_poller = make_poller
+        self._hash_seconds = hash_seconds
         self._made = 0
 
     def known_names(self) -> str:
@@ -300,6 +306,8 @@ class Directory:
             tokens=self.tokens,
             spawn=self._spawn,
             clock=self._clock,
+            make_poller=self._make_poller,
+            hash_seconds=self._hash_seconds,
         )
         loop.made_seconds = self._clock()
         loop.seating.changed = room._note_listing

@@ -18,13 +18,13 @@ from gameserver.logs import log_event
 from gameserver.net import Link, Poller
 from gameserver.rooms.arrivals import Arrival
 from gameserver.rooms.authentication import Identity
-from gameserver.rooms.delivery import Delivery, flush_messages
+from gameserver.rooms.delivery import HASH_SECONDS, Delivery, flush_messages
 from gameserver.rooms.player import Player
 from gameserver.rooms.reception import Reception
 from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import EVENT_RATE, Ending, Room, input_codec, missing_input
 from gameserver.rooms.schedule import TickSchedule
-from gameserver.rooms.seating import SeatHolder, Seating
+from gameserver.rooms.seating import MakePoller, SeatHolder, Seating
 from gameserver.rooms.seats import SeatTokens
 from gameserver.rooms.work import Works
 from gameserver.sync.sight import Sight
@@ -48,6 +48,7 @@ class RoomLoop:
         spawn: starts the room's work in the background, as a nursery's ``start_soon``; None where there can be none.
         make_poller: makes what reads the links, given what to call when one has news.
         clock: seconds.
+        hash_seconds: how often players are sent the desync hash.
 
     Attributes:
         made_seconds: when it was made.
@@ -63,8 +64,9 @@ class RoomLoop:
         *,
         tokens: SeatTokens[SeatHolder] | None = None,
         spawn: Callable[..., Any] | None = None,
-        make_poller: Callable[[Callable[[], None]], Poller[Player]] = Poller,
+        make_poller: MakePoller = Poller,
         clock: Callable[[], float] = trio.current_time,
+        hash_seconds: float = HASH_SECONDS,
     ) -> None:
         self.room = room
         self.made_seconds = 0.0
@@ -79,7 +81,7 @@ class RoomLoop:
         self._published = PublishedWorld(room.world, history_ticks(type(room).allow_reconnection * room.rate))
         self._resyncs = Resyncs(room.rate)
         self._sight = Sight(self._published, room.world, room.view)
-        self._delivery = Delivery(room, self._published, self._sight)
+        self._delivery = Delivery(room, self._published, self._sight, hash_seconds)
         self._reception = Reception(room, self._codec, self._resyncs, self._delivery.differing)
         self.seating = Seating(
             room,
@@ -92,6 +94,7 @@ class RoomLoop:
             wake=self.wake,
             server_name=server_name,
         )
+        room._look_up = self.wake
         if spawn is not None:
             room._works = Works(spawn, self.wake)
         self._awake = False
@@ -274,6 +277,7 @@ class RoomLoop:
             self._delivery.send_again(self.seating.connected, clock())
             return
         self._deadline = began
+        self.room._wanted = False
         self.room._time, before = began - self._time_origin, self.room._time
         self.receive(arrivals)
         step_began = clock()
@@ -302,6 +306,7 @@ class RoomLoop:
             or (room._works is not None and room._works.has_results)
             or (due is not None and due <= now - self._time_origin)
             or not room.tick
+            or room._wanted
             or any(player.inputs.next is not None for player in room._players.values())
             or any(not arrival.is_quiet for arrival, _ in arrivals)
         )

@@ -137,6 +137,8 @@ class Room:
         self._timers = Timers()
         self._works: Works | None = None
         self._house: House | None = None
+        self._wanted = False  # a tick, though nothing has come
+        self._look_up: Callable[[], None] = _nobody_runs_it  # tells who runs it, and may sleep, that something is new
         self._locked = self._private = False
         self._password = ""
         self._invite_code = ""
@@ -241,11 +243,15 @@ class Room:
         Raises:
             ValueError: ``seconds`` is negative or not finite. TypeError: ``function`` is none, or is async.
         """
-        return self._timers.after(self.time, seconds, function, arguments)
+        timer = self._timers.after(self.time, seconds, function, arguments)
+        self._look_up()
+        return timer
 
     def every(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Timer:
         """The same again and again, without drift. Raises as `after`; ``seconds`` must be above 0."""
-        return self._timers.every(self.time, seconds, function, arguments)
+        timer = self._timers.every(self.time, seconds, function, arguments)
+        self._look_up()
+        return timer
 
     def work(
         self,
@@ -328,6 +334,12 @@ class Room:
         """End this room after this tick: players get what was sent to them, then close code 1000 and ``reason``."""
         if self._ending is None:
             self._ending = Ending(CloseCode.NORMAL, reason)
+            self._look_up()
+
+    def wake(self) -> None:
+        """Have a room without a tick rate tick soon: for a program that writes to its world from outside the hooks."""
+        self._wanted = True
+        self._look_up()
 
     def schema(self) -> Schema:
         """What a client is told of this room's tables and input."""
@@ -336,6 +348,10 @@ class Room:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}/{self.id}: tick {self.tick}, {len(self._players)} players>"
+
+
+def _nobody_runs_it() -> None:
+    pass
 
 
 def input_codec(room_class: type[Room]) -> InputCodec | None:

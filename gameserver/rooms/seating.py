@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from gameprotocol import CloseCode, Hello, Returned, Welcome
 from gameprotocol._websocket import binary_frame
@@ -25,6 +25,9 @@ from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import Room
 from gameserver.rooms.seats import SeatTokens
 from gameserver.sync.sight import Sight
+
+#: Makes what reads the links of a room, given what to call when one has news that its socket does not show.
+MakePoller: TypeAlias = Callable[[Callable[[], None]], Poller["Player"]]
 
 MOST_PLAYERS: Final = 0xFFFF
 #: We close with these where the connection is at fault and not the peer.
@@ -89,7 +92,7 @@ class Seating:
         resyncs: Resyncs,
         *,
         tokens: SeatTokens[SeatHolder],
-        make_poller: Callable[[Callable[[], None]], Poller[Player]],
+        make_poller: MakePoller,
         clock: Callable[[], float],
         wake: Callable[[], None],
         server_name: str,
