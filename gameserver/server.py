@@ -26,6 +26,7 @@ import trio
 from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
 from gameprotocol import limits as wire
 from gameprotocol.closing import reason_with_reconnect
+from gameserver.http_api import HttpApi, MatchAnswer
 from gameserver.logs import log_event
 from gameserver.net import (
     GAME_RULES,
@@ -41,10 +42,13 @@ from gameserver.net import (
     serve_connection,
     serve_listeners,
 )
+from gameserver.net.http import HttpAnswer, HttpRequest
+from gameserver.net.request_head import Headers, not_allowed
 from gameserver.rooms.authentication import Authenticate, Identity, authenticate, check_authenticate, join_request
 from gameserver.rooms.directory import Directory, check_room_name
-from gameserver.rooms.house import House
+from gameserver.rooms.house import RESERVATION_SECONDS, House, RoomListing
 from gameserver.rooms.loop import RoomLoop
+from gameserver.rooms.metadata import Metadata
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.watchdog import Watchdog, keep_beating
 
@@ -105,6 +109,7 @@ class Server:
         self._connections = connections
         self._rooms_nursery = rooms_nursery
         self._authenticate = authenticate
+        self._http_api = HttpApi(self, trio.current_time)
         self._random = random.Random(seed)
         self._token = trio.lowlevel.current_trio_token()
         self.directory = Directory(
@@ -217,16 +222,19 @@ class Server:
 
     rules = GAME_RULES
 
-    def page(self, path: str) -> tuple[HTTPStatus, str] | None:
-        """What a plain GET is answered: whether the server is alive, and whether it takes players."""
-        match path.partition("?")[0]:
-            case "/healthz":
-                return HTTPStatus.OK, "ok\n"
-            case "/readyz" if self.is_draining:
-                return HTTPStatus.SERVICE_UNAVAILABLE, "draining\n"
-            case "/readyz":
-                return HTTPStatus.OK, "ready\n"
-        return None
+    async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
+        """What a request without a WebSocket is answered: whether the server is alive and takes players, and what
+        `gameserver.http_api` knows.
+        """
+        if request.path in ("/healthz", "/readyz"):
+            if request.method not in ("GET", "HEAD"):
+                raise not_allowed("GET", "HEAD")
+            if request.path == "/healthz":
+                return HttpAnswer(HTTPStatus.OK, b"ok\n")
+            if self.is_draining:
+                return HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, b"draining\n")
+            return HttpAnswer(HTTPStatus.OK, b"ready\n")
+        return await self._http_api.answer(request, visitor)
 
     def check_path(self, path: str) -> None:
         """RefusedRequestError 404 when no room type has that path; it names those that there are."""
@@ -247,18 +255,46 @@ class Server:
         name = _room_name(link.path)
         if hello.seat is not None:  # its token says who it is
             self.directory.take_seat(name, link, hello)
+            self._http_api.waiting.take(hello.seat)
             return
+        identity = await self._identify(name, link.path, head.headers, hello, visitor)
+        if not link.closed:
+            self.directory.join(name, link, hello, identity)
+
+    async def _identify(
+        self, name: str, path: str, headers: Headers, hello: Hello, visitor: Visitor
+    ) -> Identity | None:
+        """Ask the author who somebody is that wants a seat; None when the author does not care.
+
+        Raises:
+            ProtocolError: it may not have one, or not now.
+        """
         room_class = self.directory.room_class(name)
         hook = room_class.authenticate or self._authenticate
         identity: Identity | None = None
         if hook is not None:
             address = "" if visitor.address is None else str(visitor.address)
-            request = join_request(name, link.path, dict(head.headers), hello, address)
+            request = join_request(name, path, dict(headers), hello, address)
             identity = await authenticate(hook, request, self.entrance.limits.authenticate_seconds)
         if self.is_draining:
             raise ProtocolError(CloseCode.RESTART, self._when_to_reconnect(1))
-        if not link.closed:
-            self.directory.join(name, link, hello, identity)
+        return identity
+
+    # -- what gameserver.http_api asks of a matchmaker
+
+    def metadata_classes(self) -> Mapping[str, type[Metadata] | None]:
+        """What rooms of each type say of themselves."""
+        return {name: room_class.metadata for name, room_class in self.directory.room_classes.items()}
+
+    def listings(self, room: str | None = None) -> Iterator[RoomListing]:
+        """As `House.listings`, one at a time: with thousands of rooms a list takes longer than a tick may be late."""
+        return self.house.listings_one_by_one(room)
+
+    async def matchmake(self, room: str, hello: Hello, request: HttpRequest, visitor: Visitor) -> MatchAnswer:
+        """Reserve a seat as if ``hello`` had come at the path of ``room``; raises ProtocolError as that would."""
+        identity = await self._identify(room, request.target, request.headers, hello, visitor)
+        loop, seat = self.directory.reserve(room, hello, identity, RESERVATION_SECONDS)
+        return MatchAnswer(room=room, room_id=loop.room.id, seat=seat, path=f"/{room}", seconds=RESERVATION_SECONDS)
 
     def _when_to_reconnect(self, players: int) -> str:
         """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""

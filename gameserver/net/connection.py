@@ -1,4 +1,5 @@
 """One connection from its first byte to its last: TLS, the request, the upgrade, the hello, the closing handshake.
+Requests that ask for no WebSocket are answered by `gameserver.net.responder`.
 
 Each connection has its own nursery, and nothing that happens in it leaves it except a cancellation: a bad peer, or a
 defect of the library, costs one connection.
@@ -9,27 +10,28 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import trio
 
 from gameprotocol import limits
 from gameprotocol.closing import CloseCode, ProtocolError
 from gameserver.logs import log_event, safe_path
-from gameserver.net.bounds import CANCELLED_CLOSE_SECONDS, LINGER_SECONDS
+from gameserver.net.bounds import CANCELLED_CLOSE_SECONDS
 from gameserver.net.door import Visitor
-from gameserver.net.entrance import Entrance
 from gameserver.net.handshake import Library, say_goodbye
+from gameserver.net.http import Exchange
 from gameserver.net.link import Link
-from gameserver.net.request_head import RefusedRequestError, RequestHead, parse_head, plain_answer, split_head
+from gameserver.net.request_head import RefusedRequestError, RequestHead, parse_head, split_head
+from gameserver.net.responder import PageHandler, linger, respond
+from gameserver.net.responder import send_answer as send_answer
 from gameserver.net.rules import LinkRules
-from gameserver.net.sockets import NOT_NOW, address_text, prepare, stop_sending, transport
+from gameserver.net.sockets import NOT_NOW, address_text, prepare, transport
 from gameserver.net.tls import Tls, encrypt
 
 _log = logging.getLogger("gameserver.net")
 #: One read of a request head. It is the usual size of a whole one, so that most need a single read.
-_HEAD_READ_BYTES = 1024
+_HEAD_READ_BYTES: Final = 1024
 #: Close codes that tell what a peer did wrong. Who was not admitted has a line already.
 _PEERS_FAULTS = frozenset(
     (
@@ -47,22 +49,14 @@ _PEERS_FAULTS = frozenset(
 )
 
 
-class ConnectionHandler(Protocol):
+class ConnectionHandler(PageHandler, Protocol):
     """What the server does with a connection. Its methods are called in the connection's task.
 
     Attributes:
-        entrance: how connections come in.
-        rules: what their peers may send.
+        rules: what peers may send.
     """
 
-    entrance: Entrance
     rules: LinkRules
-
-    def page(self, path: str) -> tuple[HTTPStatus, str] | None:
-        """The answer to a plain GET, None when there is no such page. Must not block."""
-
-    def check_path(self, path: str) -> None:
-        """RefusedRequestError 404 when no room is there."""
 
     def choose_subprotocol(self, path: str, offered: tuple[str, ...]) -> str | None:
         """One of ``offered``, or None for none of them. Must not block."""
@@ -110,6 +104,13 @@ async def serve_connection(
             sock.close()
 
 
+class _Plain(NamedTuple):
+    """A request that asks for no WebSocket, and what came behind its head."""
+
+    exchange: Exchange
+    rest: bytes
+
+
 class _Connection:
     """What belongs together while one connection is served.
 
@@ -128,7 +129,7 @@ class _Connection:
 
     async def serve(self, tls: Tls | None) -> None:
         """Everything, from the first byte to the last."""
-        request = None
+        request: _Plain | tuple[RequestHead, bytes] | None = None
         try:
             with trio.move_on_at(self._deadline) as patience:
                 request = await self._come_in(tls)
@@ -140,13 +141,16 @@ class _Connection:
         except OSError as error:  # the peer is gone before it said anything, or does not speak our TLS
             if isinstance(error, ssl.SSLError):
                 self._log("no TLS", reason=error.reason)
-        if request is not None:
+        if isinstance(request, _Plain):
+            await respond(self.sock, self.remote, *request, self._visitor, self._handler, self._deadline)
+        elif request is not None:
             playing = self._play(*request)
             del request  # the head would live as long as this call
             await playing
 
-    async def _come_in(self, tls: Tls | None) -> tuple[RequestHead, bytes] | None:
-        """The request that may become a WebSocket, and what came behind it; None when there is nothing more to do.
+    async def _come_in(self, tls: Tls | None) -> _Plain | tuple[RequestHead, bytes] | None:
+        """The request, which may become a WebSocket or asks for none, and what came behind its head; None when there is
+        nothing more to do.
 
         Raises:
             RefusedRequestError: it may not.
@@ -163,21 +167,13 @@ class _Connection:
             return None
         head = parse_head(request)
         if not head.is_upgrade:
-            await send_answer(self.sock, self._page(head))
-            return None
+            return _Plain(Exchange(head, request), rest)
         proxy = self._visitor.address
         self._entrance.door.identify(self._visitor, head, trio.current_time())
         if self._visitor.address != proxy:
             self.remote = str(self._visitor.address)
         self._handler.check_path(head.path)
         return head, rest
-
-    def _page(self, head: RequestHead) -> bytes:
-        page = self._handler.page(head.path)
-        if page is not None:
-            return plain_answer(*page)
-        self._handler.check_path(head.path)
-        raise RefusedRequestError(HTTPStatus.UPGRADE_REQUIRED, "This is a WebSocket: connect with ws:// or wss://.")
 
     async def _play(self, head: RequestHead, rest: bytes) -> None:
         """The WebSocket, from the upgrade to the closing handshake."""
@@ -190,7 +186,7 @@ class _Connection:
                     async with self._entrance.turnstile:
                         await library.upgrade(self._handler.choose_subprotocol)
                 if not library.accepted:
-                    await _linger(self.sock)
+                    await linger(self.sock)
                 else:
                     link.start(library.hand_over, rest)
                     await self._meet(link, head)
@@ -256,31 +252,6 @@ async def _read_request(sock: socket.socket) -> tuple[bytes, bytes]:
         parts = split_head(received)
         if parts is not None:
             return parts
-
-
-async def send_answer(sock: socket.socket, answer: bytes) -> None:
-    """Send a small answer and let the peer read it; the kernel of a new connection has room for it."""
-    try:
-        sock.send(answer)
-    except OSError:
-        return
-    await _linger(sock)
-
-
-async def _linger(sock: socket.socket) -> None:
-    """Give the peer a moment to read what was sent: closing on bytes that nobody read would reset the answer away."""
-    stop_sending(sock)
-    try:
-        with trio.move_on_after(LINGER_SECONDS):
-            while True:
-                await trio.lowlevel.wait_readable(sock)
-                try:
-                    if not sock.recv(_HEAD_READ_BYTES):
-                        return
-                except NOT_NOW:
-                    continue  # a part of a TLS record
-    except OSError:
-        return
 
 
 class _HelloWatcher:

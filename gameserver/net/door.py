@@ -44,7 +44,14 @@ class Visitor:
 
     def __init__(self, address: Address | None) -> None:
         self.address = address
-        self._counted_as: str | None = None  # None while it counts for no address
+        self._counted_as: str | None = None
+
+    @property
+    def counted_as(self) -> str | None:
+        """The name under which limits for each address count it; None when it counts for none: it is of this machine,
+        or a proxy that names nobody.
+        """
+        return self._counted_as
 
 
 class Door:
@@ -115,27 +122,57 @@ class Door:
             RefusedRequestError: 429 when that address has too many connections, 403 for a page that may not connect,
                 503 while the door is closed.
         """
-        if self.closed_for_seconds is not None:
-            raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The server restarts.",
-                retry_after_seconds=self.closed_for_seconds,
-            )
-        peer = visitor.address
-        if peer is not None and self._proxies and is_within(peer, self._proxies):
-            visitor.address = client_address(peer, head.fields("x-forwarded-for"), self._proxies)
-            if visitor.address != peer:
-                self._count(visitor, now)
-        if not self._origins.admits(head.field("origin"), head.field("host") or "", encrypted=self._encrypted):
-            raise RefusedRequestError(
-                HTTPStatus.FORBIDDEN, "Pages of this origin may not connect; the setting origins names those that may."
-            )
+        self._check_open()
+        self._count_client(visitor, head, now)
+        self._check_origin(head)
+
+    def look_in(self, visitor: Visitor, head: RequestHead, now: float) -> None:
+        """A request has come that asks for no WebSocket: find out whom a proxy speaks for, and count that address.
+
+        What only looks is not refused: health checks come while the server drains, and a page that may not connect is
+        shown nothing by its browser (see `admits`).
+
+        Raises:
+            RefusedRequestError: 429 when that address has too many connections; of a POST 503 while the door is closed;
+                of all but GET and HEAD 403 for a page that may not connect.
+        """
+        self._count_client(visitor, head, now)
+        if head.method not in ("GET", "HEAD"):
+            self._check_origin(head)
+        if head.method == "POST":
+            self._check_open()
+
+    def admits(self, head: RequestHead) -> bool:
+        """Whether the page that a request comes from, if it does, may connect."""
+        return self._origins.admits(head.field("origin"), head.field("host") or "", encrypted=self._encrypted)
 
     def leave(self, visitor: Visitor) -> None:
         """The connection is over."""
         self.connections -= 1
         if visitor._counted_as is not None:
             self._guests[visitor._counted_as].connections -= 1
+
+    def _check_open(self) -> None:
+        if self.closed_for_seconds is not None:
+            raise RefusedRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The server restarts.",
+                retry_after_seconds=self.closed_for_seconds,
+            )
+
+    def _check_origin(self, head: RequestHead) -> None:
+        if not self.admits(head):
+            raise RefusedRequestError(
+                HTTPStatus.FORBIDDEN, "Pages of this origin may not connect; the setting origins names those that may."
+            )
+
+    def _count_client(self, visitor: Visitor, head: RequestHead, now: float) -> None:
+        """Count the address that a trusted proxy names, in place of the proxy's."""
+        peer = visitor.address
+        if peer is not None and self._proxies and is_within(peer, self._proxies):
+            visitor.address = client_address(peer, head.fields("x-forwarded-for"), self._proxies)
+            if visitor.address != peer:
+                self._count(visitor, now)
 
     def _count(self, visitor: Visitor, now: float) -> None:
         address = visitor.address

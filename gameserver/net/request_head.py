@@ -1,8 +1,9 @@
-"""The head of an upgrade request, read strictly before the WebSocket library sees it.
+"""The head of a request, read strictly before a library sees it.
 
-The library leaves the checks of RFC 9112 to HTTP code that is more lenient than a game server needs, and malformed
-heads are contained here. So only what passes goes on: ASCII, HTTP/1.1, GET, no body, one Host, one sane key. What is
-left for the library to judge is the upgrade itself (Upgrade, Connection, Sec-WebSocket-Version).
+The WebSocket library leaves the checks of RFC 9112 to HTTP code that is more lenient than a game server needs, and
+malformed heads are contained here. So only what passes goes on: ASCII, HTTP/1.1, four methods, a body only of a POST
+that tells its length, one Host, one sane key. What is left for the library to judge is the upgrade itself (Upgrade,
+Connection, Sec-WebSocket-Version), which only a GET may ask for; see `gameserver.net.http` for requests that are none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,21 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 #: What a TLS connection begins with: a record of type handshake, version 3 (RFC 8446, 5.1).
 _TLS: Final = b"\x16\x03"
 #: Fields that must not be repeated: two of them mean that two parsers may disagree on which one counts.
-_SINGLE: Final = ("host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
+_SINGLE: Final = (
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "origin",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "upgrade",
+)
+#: What the port serves; each path serves less.
+_METHODS: Final = ("GET", "HEAD", "POST", "OPTIONS")
+#: Digits of a length that are read at all: what is longer is too long anyway, and Python refuses to read thousands.
+_LENGTH: Final = re.compile(r"[0-9]{1,20}")
 
 
 class RefusedRequestError(Exception):
@@ -38,23 +53,36 @@ class RefusedRequestError(Exception):
     Attributes:
         status: what to answer.
         retry_after_seconds: when to come back; None to say nothing about it.
+        allow: the methods that would do, for 405.
     """
 
-    def __init__(self, status: HTTPStatus, why: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        why: str,
+        *,
+        retry_after_seconds: float | None = None,
+        allow: tuple[str, ...] = ("GET",),
+    ) -> None:
         super().__init__(why)
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.allow = allow
+
+    def fields(self) -> Headers:
+        """What the answer's head says besides."""
+        fields = []
+        if self.status is HTTPStatus.METHOD_NOT_ALLOWED:
+            fields.append(("Allow", ", ".join(self.allow)))
+        elif self.status is HTTPStatus.UPGRADE_REQUIRED:
+            fields += [("Upgrade", "websocket"), ("Connection", "Upgrade")]
+        if self.retry_after_seconds is not None:
+            fields.append(("Retry-After", str(math.ceil(self.retry_after_seconds))))
+        return tuple(fields)
 
     def answer(self) -> bytes:
         """The whole HTTP answer: it closes the connection and quotes nothing that the peer sent."""
-        extra = ""
-        if self.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            extra = "Allow: GET\r\n"
-        elif self.status is HTTPStatus.UPGRADE_REQUIRED:
-            extra = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-        if self.retry_after_seconds is not None:
-            extra += f"Retry-After: {math.ceil(self.retry_after_seconds)}\r\n"
-        return plain_answer(self.status, f"{self}\n", extra)
+        return plain_answer(self.status, f"{self}\n", "".join(f"{name}: {value}\r\n" for name, value in self.fields()))
 
 
 def plain_answer(status: HTTPStatus, text: str, extra_fields: str = "") -> bytes:
@@ -71,10 +99,17 @@ class RequestHead(NamedTuple):
     Attributes:
         path: the target as it was sent, with its query; starts with "/".
         headers: names in lower case, values without outer spaces, in order.
+        method: GET, HEAD, POST or OPTIONS; GET when it asks for a WebSocket.
     """
 
     path: str
     headers: Headers
+    method: str = "GET"
+
+    @property
+    def body_bytes(self) -> int:
+        """How long the body is that follows."""
+        return int(self.field("content-length") or 0)
 
     @property
     def is_upgrade(self) -> bool:
@@ -121,28 +156,36 @@ def parse_head(head: bytes) -> RequestHead:
     if not head.isascii():
         raise _bad("The request head is not ASCII.")
     request_line, *lines = head[:-4].split(b"\r\n")
-    path = _parse_request_line(request_line)
+    method, path = _parse_request_line(request_line)
     if len(lines) > HEAD_FIELDS:
         raise RefusedRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
     headers = tuple(_parse_field(line) for line in lines)
-    _check_fields(headers)
-    return RequestHead(path, headers)
+    parsed = RequestHead(path, headers, method)
+    _check_fields(parsed)
+    return parsed
+
+
+def not_allowed(*methods: str) -> RefusedRequestError:
+    """405: only ``methods`` are served there."""
+    *others, last = methods
+    served = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+    return RefusedRequestError(HTTPStatus.METHOD_NOT_ALLOWED, f"Only {served} served here.", allow=methods)
 
 
 def _bad(why: str) -> RefusedRequestError:
     return RefusedRequestError(HTTPStatus.BAD_REQUEST, why)
 
 
-def _parse_request_line(line: bytes) -> str:
+def _parse_request_line(line: bytes) -> tuple[str, str]:
     parts = line.split(b" ")
     if len(parts) != 3 or parts[2] != b"HTTP/1.1":
         raise _bad("The request line is not HTTP/1.1.")
-    method, target, _ = parts
-    if method != b"GET":
-        raise RefusedRequestError(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET is served here.")
+    method, target = parts[0].decode("ascii"), parts[1]
+    if method not in _METHODS:
+        raise not_allowed(*_METHODS)
     if not _TARGET.fullmatch(target):
         raise _bad("The request target must be a path.")
-    return target.decode("ascii")
+    return method, target.decode("ascii")
 
 
 def _parse_field(line: bytes) -> tuple[str, str]:
@@ -152,13 +195,19 @@ def _parse_field(line: bytes) -> tuple[str, str]:
     return match[1].decode("ascii").lower(), match[2].decode("ascii").strip()
 
 
-def _check_fields(headers: Headers) -> None:
-    counts = Counter(name for name, _ in headers)
+def _check_fields(head: RequestHead) -> None:
+    counts = Counter(name for name, _ in head.headers)
     if any(counts[name] > 1 for name in _SINGLE):
         raise _bad("A header field that may appear once is repeated.")
-    if counts["content-length"] or counts["transfer-encoding"] or counts["expect"]:
+    if head.is_upgrade and head.method != "GET":
+        raise not_allowed("GET")
+    if counts["transfer-encoding"] or counts["expect"]:
+        raise _bad("Transfer-Encoding and Expect are not served here.")
+    if counts["content-length"] and head.method != "POST":
         raise _bad("The request must not have a body.")
-    fields = dict(headers)
+    fields = dict(head.headers)
+    if not _LENGTH.fullmatch(fields.get("content-length", "0")):
+        raise _bad("The Content-Length field is malformed.")
     if not _is_host(fields.get("host", "")):
         raise _bad("The Host field is missing or malformed.")
     key = fields.get("sec-websocket-key")

@@ -174,10 +174,14 @@ class Delivery:
         player._held_tick = tick
         if self._published.tick - tick > self._published.history_ticks or not tick:
             return False
-        if self._recent is not None or (player._cap is not None and player._cap.allowance is not None):
-            if tick not in held.views:  # too long ago, or its cap came later
+        has_budget = player._cap is not None and player._cap.allowance is not None
+        if self._recent is not None or has_budget:
+            view = held.views.get(tick)
+            if view is None or has_budget != (view.choice is not None):  # too long ago, or its cap came or went later
                 return False
-            player._holding, player._own_holding, player._choice = held.views[tick]
+            if not has_budget and view.holding is None and not self._sight.is_same_for_all:
+                return False
+            player._holding, player._own_holding, player._choice = view
         player._baseline = tick
         return True
 

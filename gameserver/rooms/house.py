@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gameprotocol import Hello, ProtocolError
-from gameserver.rooms.metadata import Metadata, describe
+from gameserver.rooms.metadata import Metadata
 
 if TYPE_CHECKING:
     from gameserver.rooms.authentication import Identity
@@ -70,11 +70,13 @@ class House:
 
     def listings(self, room: str | None = None) -> list[RoomListing]:
         """All rooms, or those of one type, by their age; without private ones and those that are ending."""
-        return [
-            listing_of(loop)
-            for loop in self._directory.loops
-            if (room is None or loop.room.name == room) and not loop.room.private and not loop.is_ending
-        ]
+        return list(self.listings_one_by_one(room))
+
+    def listings_one_by_one(self, room: str | None = None) -> Iterator[RoomListing]:
+        """The same for who may not take long: with thousands of rooms making all takes longer than a tick may."""
+        for loop in self._directory.loops:
+            if room in (None, loop.room.name) and not loop.room.private and not loop.is_ending:
+                yield listing_of(loop)
 
     def create(
         self,
@@ -155,5 +157,5 @@ def listing_of(loop: RoomLoop) -> RoomListing:
         spectators=len(room._spectators),
         locked=room.locked,
         has_password=bool(room.password),
-        metadata=describe(room.metadata),
+        metadata=room._described,
     )

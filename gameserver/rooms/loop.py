@@ -157,7 +157,7 @@ class RoomLoop:
         """
         room = self.room
         log_event(_log, logging.INFO, "room opens", room=f"{room.name}/{room.id}", seed=room.seed_used)
-        self._watched(room.on_create)
+        self._watched(self._create)
         self._start_clock()
         while True:
             if self._drain is not None:
@@ -177,6 +177,10 @@ class RoomLoop:
             else:
                 await trio.sleep_until(self.schedule.deadline)
                 self._watched(self.run_ticks, self._clock)
+
+    def _create(self) -> None:
+        self.room.on_create()
+        self.room._note_metadata()
 
     def _start_clock(self) -> None:
         now = self._clock()
@@ -419,6 +423,8 @@ class RoomLoop:
 
     def publish(self) -> None:
         """Find out what this tick changed."""
+        if self.room.metadata is not None:
+            self.room._note_metadata()
         self._published.publish(self.room.tick)
 
     def send(self, now: float) -> None:

@@ -16,19 +16,23 @@ class MessageLog:
 
     Attributes:
         forgotten: how many messages were sent that are not kept any more.
-        overflowed: whether one had to be forgotten that may not have been received.
     """
 
-    __slots__ = ("_bytes", "_kept", "forgotten", "overflowed")
+    __slots__ = ("_bytes", "_kept", "_lost_tick", "forgotten")
 
     def __init__(self) -> None:
         self.forgotten = 0
-        self.overflowed = False
+        self._lost_tick = -1  # of the newest message that was forgotten before it was known to have been received
         self._kept: deque[tuple[int, bytes]] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether one had to be forgotten that may not have been received."""
+        return self._lost_tick >= 0
 
     def add(self, frames: Sequence[bytes], tick: int) -> None:
         """Keep messages, as WebSocket frames, that leave before the frame of ``tick``."""
@@ -36,13 +40,15 @@ class MessageLog:
             self._kept.append((tick, frame))
             self._bytes += len(frame)
         while self._bytes > limits.MESSAGE_QUEUE_BYTES:
+            self._lost_tick = self._kept[0][0]
             self._forget_first()
-            self.overflowed = True
 
     def received(self, tick: int) -> None:
         """The client has applied the frame of ``tick``."""
         while self._kept and self._kept[0][0] <= tick:
             self._forget_first()
+        if self._lost_tick <= tick:
+            self._lost_tick = -1
 
     def missed(self, received_count: int) -> list[bytes] | None:
         """The messages behind the first ``received_count`` of this seat, None when one of them is not kept any more."""
@@ -50,6 +56,7 @@ class MessageLog:
             self._forget_first()
         if self.forgotten > received_count:
             return None
+        self._lost_tick = -1
         return [frame for _, frame in self._kept]
 
     def _forget_first(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import math
@@ -13,7 +14,7 @@ from gameprotocol import CloseCode, Schema, encode_message
 from gameprotocol._websocket import binary_frame
 from gameserver.rooms.handlers import find_handlers
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
-from gameserver.rooms.metadata import check_metadata
+from gameserver.rooms.metadata import Metadata, check_metadata, describe
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
 from gameserver.rooms.timers import Timer, Timers
@@ -139,6 +140,8 @@ class Room:
         self._house: House | None = None
         self._wanted = False  # a tick, though nothing has come
         self._look_up: Callable[[], None] = _nobody_runs_it  # tells who runs it, and may sleep, that something is new
+        self._described: dict[str, Any] = {}  # the metadata as listings have it
+        self._told_metadata: Metadata | None = None
         self._locked = self._private = False
         self._password = ""
         self._invite_code = ""
@@ -322,6 +325,13 @@ class Room:
         if not self._invite_code:
             self._invite_code = self.house._make_invite_code(self)
         return self._invite_code
+
+    def _note_metadata(self) -> None:
+        """After each tick: what the room says of itself may have changed. FieldValueError when it does not fit."""
+        if self.metadata is not None and self.metadata != self._told_metadata:
+            self._described = describe(self.metadata)
+            self._told_metadata = copy.copy(self.metadata)
+            self._note_listing()
 
     def _note_listing(self) -> None:
         if self._house is not None:

@@ -153,6 +153,7 @@ class Seating:
     @property
     def next_seconds(self) -> float:
         """When the next held or reserved seat lapses; infinity when there is none."""
+        self._lapse()  # whoever sleeps until then would otherwise be woken by what is over already, again and again
         held = (player._held.until_seconds for player in self.held if player._held is not None)
         reserved = (reservation.until_seconds for reservation in self._reserved.values())
         return min(*held, *reserved, math.inf, math.inf)
@@ -335,8 +336,7 @@ class Seating:
         views = self._delivery.views_of(player)
         self._disconnect(link, player)
         now, reason = self._clock(), _reason(link)
-        if player._outbox:
-            player._take_outbox(self._room.tick)
+        player._take_outbox(self._room.tick)
         player._held = HeldSeat(now, math.inf, reason, player.acknowledged_tick, views)
         self.held[player] = None
         self._room.stats.drops += 1

@@ -1,4 +1,4 @@
-"""Upgrade requests that are wrong: a valid one, mutated by a seeded generator in the ways that attackers know."""
+"""Requests that are wrong: a valid one, mutated by a seeded generator in the ways that attackers know."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ Fields: TypeAlias = list[tuple[bytes, bytes]]
 #: What the client does behind its last byte: wait, send EOF and wait, or reset the connection.
 Ending: TypeAlias = Literal["wait", "half-close", "reset"]
 
+#: Requests that ask for no WebSocket: method, target and body. None of them makes a room or takes a seat.
+_PLAIN: Final = [
+    (b"GET", b"/rooms", b""),
+    (b"GET", b"/rooms?room=busy&level.ge=3&mode=duel", b""),
+    (b"HEAD", b"/healthz", b""),
+    (b"OPTIONS", b"/matchmake/join/busy", b""),
+    (b"POST", b"/matchmake/join_by_id/busy/none", b'{"name": "Ann", "options": {"a": [1, 2.5, null, true]}}'),
+    (b"POST", b"/matchmake/join_by_id/other/none", b'{"filter": {"level": {"ge": 3}}, "token": "secret"}'),
+    (b"POST", b"/matchmake/join_by_id/busy/none", b'{"options": ' + b"[" * 8000 + b"]" * 8000 + b"}"),
+    (b"POST", b"/healthz", b""),
+]
 _METHODS: Final = [*b"POST HEAD PUT OPTIONS CONNECT TRACE PRI get G%45T GETGET \xc7ET".split(), b"", b"G" * 3000]
 _VERSIONS: Final = [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.1 ", b"http/1.1", b"HTTP/11", b"", b"HTTP/1.\xb9"]
 _TARGETS: Final = [
@@ -116,6 +127,8 @@ def valid_fields() -> Fields:
 def mutated(chance: random.Random, path: bytes) -> Attempt:
     """One request, wrong in one to three ways; now and then the flipped bytes leave it as it was."""
     head = _Head(b"GET", path, b"HTTP/1.1", valid_fields())
+    if chance.random() < 0.25:
+        head = _plain(chance)
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         chance.choice(_STRUCTURAL)(head, chance)
     data = head.whole()
@@ -123,6 +136,14 @@ def mutated(chance: random.Random, path: bytes) -> Attempt:
         data = chance.choice(_BYTEWISE)(data, chance)
     ending: Ending = chance.choices(("wait", "half-close", "reset"), (8, 1, 1))[0]
     return Attempt(_in_pieces(data, chance), ending)
+
+
+def _plain(chance: random.Random) -> _Head:
+    method, target, body = chance.choice(_PLAIN)
+    fields: Fields = [(b"Host", b"localhost"), (b"Accept", b"*/*")]
+    if method == b"POST":
+        fields += [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body))]
+    return _Head(method, target, b"HTTP/1.1", fields, behind=body)
 
 
 def _in_pieces(data: bytes, chance: random.Random) -> list[bytes]:

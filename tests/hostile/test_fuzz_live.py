@@ -38,7 +38,7 @@ BACK_SECONDS: Final = 6.0
 #: Memory that fragmentation may keep, whatever the number of attacks.
 KEPT_KIB: Final = 8 * 1024
 #: What the server may answer to a request, besides closing; "left" and "closed" are the attacker's and the deadline's.
-ANSWERS: Final = re.compile(r"101|400|403|404|405|426|429|431|503|left|closed without a word")
+ANSWERS: Final = re.compile(r"101|200|204|400|403|404|405|409|413|415|426|429|431|503|left|closed without a word")
 #: How a stream may end. "not closed": nothing in it was wrong, or its last frame never came to an end.
 ENDS: Final = re.compile(
     r"code (1002|1003|1007|1008|1009|4\d\d\d)|echoed|left|not closed|closed without a code|refused: 503"

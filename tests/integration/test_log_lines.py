@@ -57,7 +57,7 @@ HEADS = [
     b"GET /\n HTTP/1.1",
     "GET /\u00e4 HTTP/1.1".encode(),
     b"\x16\x03\x01\x02\0",
-    b"POST /tiny HTTP/1.1",
+    b"DELETE /tiny HTTP/1.1",
 ]
 
 GAME = """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import Final
 
 import trio
@@ -27,6 +26,7 @@ from gameserver.net import (
     open_listeners,
     serve_listeners,
 )
+from gameserver.net.http import HttpAnswer, HttpRequest
 
 #: The largest message of the suite has 16 MiB, the longest row of fragments 65 536; that row takes seconds to come.
 ECHO_RULES: Final = LinkRules(message_bytes=1 << 24, fragments=1 << 17, text=True, metered=False, queue_bytes=1 << 25)
@@ -49,8 +49,8 @@ class EchoRoom:
         self.entrance = Entrance(ECHO_LIMITS, tls=tls)
         self._poller: Poller[None] = Poller()
 
-    def page(self, path: str) -> tuple[HTTPStatus, str] | None:
-        """There are none."""
+    async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
+        """There are no pages."""
         return None
 
     def check_path(self, path: str) -> None:

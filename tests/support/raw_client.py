@@ -23,6 +23,7 @@ from gameserver.net import (
     Visitor,
     serve_connection,
 )
+from gameserver.net.http import HttpAnswer, HttpRequest
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -77,8 +78,8 @@ class RecordingRoom:
     def choose_subprotocol(self, path: str, offered: tuple[str, ...]) -> str | None:
         return offered[0] if offered else None
 
-    def page(self, path: str) -> tuple[HTTPStatus, str] | None:
-        return (HTTPStatus.OK, "ok") if path == "/healthz" else None
+    async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
+        return HttpAnswer(HTTPStatus.OK, b"ok") if request.path == "/healthz" else None
 
     def check_path(self, path: str) -> None:
         if path == "/nowhere":

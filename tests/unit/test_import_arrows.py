@@ -17,7 +17,7 @@ PACKAGES = {
 }
 OURS = frozenset(PACKAGES)
 THIRD_PARTY = frozenset(
-    {"trio", "trio_websocket", "wsproto", "msgpack", "msgspec", "numpy", "click", "pythonjsonlogger"}
+    {"trio", "trio_websocket", "wsproto", "msgpack", "msgspec", "numpy", "click", "pythonjsonlogger", "pytest", "h11"}
 )
 PURE = frozenset({"msgpack", "msgspec", "numpy"})
 #: Parts of the standard library with which a module touches the world outside.
@@ -33,12 +33,22 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gameserver.watchdog": frozenset({"trio"}),
     "gameserver.net": frozenset({"trio", "gameprotocol", "gameserver.allowance", "gameserver.logs"}),
     "gameserver.net.handshake": frozenset({"trio", "trio_websocket", "gameprotocol", "gameserver.net"}),
+    "gameserver.net.http": frozenset({"h11", "gameserver.net"}),
     "gameserver.rooms": PURE
     | {"trio", "gameprotocol", "gameserver.logs", "gameserver.watchdog"}
     | {"gameserver.world", "gameserver.sync", "gameserver.net"},
     "gameserver.config": frozenset({"msgspec", "gameserver.net.limits"}),
+    "gameserver.waiting_seats": frozenset(),
+    "gameserver.http_reading": frozenset(
+        {"msgspec", "gameprotocol", "gameserver.net.http", "gameserver.rooms.metadata"}
+    ),
+    "gameserver.http_api": frozenset(
+        {"trio", "msgspec", "gameprotocol", "gameserver.http_reading", "gameserver.net", "gameserver.rooms"}
+        | {"gameserver.waiting_seats"}
+    ),
     "gameserver.server": frozenset(
-        {"trio", "gameprotocol", "gameserver.logs", "gameserver.net", "gameserver.rooms", "gameserver.watchdog"}
+        {"trio", "gameprotocol", "gameserver.http_api", "gameserver.logs", "gameserver.net", "gameserver.rooms"}
+        | {"gameserver.watchdog"}
     ),
     "gameserver.cli": frozenset(
         {
@@ -55,6 +65,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "gameserver.process": frozenset(),
     "gameserver.__main__": frozenset({"gameserver.cli"}),
+    "gameserver.matchmaking": PURE | {"gameprotocol", "gameserver.__init__", "gameserver.logs", "gameserver.rooms"},
+    "gameserver.testing": frozenset({"trio", "gameprotocol", "gameserver.net", "gameserver.rooms", "gameserver.world"}),
+    "gameserver.testing.pytest_plugin": frozenset({"pytest", "gameserver.testing", "gameserver.rooms"}),
     "gameserver.demo": frozenset({"numpy", "gameserver.__init__"}),
     "gameserver.__init__": frozenset(
         {"msgspec", "gameprotocol", "gameserver.net", "gameserver.rooms", "gameserver.server"}
@@ -64,7 +77,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gamebots": PURE | {"trio", "click", "gameprotocol", "gameclient"},
 }
 #: Parts that may touch no socket, clock or thread at all.
-PURE_PARTS = ("gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.config")
+PURE_PARTS = ("gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.config", "gameserver.waiting_seats")
 
 
 def modules() -> list[tuple[str, Path]]:

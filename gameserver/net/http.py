@@ -1,0 +1,181 @@
+"""Plain HTTP on the game's port: requests that ask for no WebSocket, and their answers. Pure.
+
+One request a connection, with at most `BODY_BYTES` behind a head that `gameserver.net.request_head` has let through.
+h11 reads it once more, takes the body apart and writes the answer, so that no handler can send one that is framed
+wrongly.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import h11
+
+from gameserver.net.bounds import HEAD_BYTES
+from gameserver.net.request_head import Headers, RefusedRequestError, RequestHead
+
+#: The longest body of a request. What a page asks of a server for games has some hundred bytes, and a token 1 to 2 KiB.
+BODY_BYTES: Final = 16 * 1024
+#: What a handler may take to answer, in seconds: an author's ``authenticate`` has 5 of them.
+ANSWER_SECONDS: Final = 15.0
+#: What a peer may take to read an answer, in seconds.
+SEND_SECONDS: Final = 10.0
+
+TEXT: Final = "text/plain; charset=utf-8"
+JSON: Final = "application/json"
+
+#: Words for programs in answers to a POST that never came to its handler, with the close code that a player would see.
+_REFUSALS: Final[dict[HTTPStatus, tuple[str, int | None]]] = {
+    HTTPStatus.FORBIDDEN: ("not_admitted", 4003),
+    HTTPStatus.NOT_FOUND: ("unknown_path", None),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("wrong_method", None),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too_big", 1009),
+    HTTPStatus.TOO_MANY_REQUESTS: ("try_later", 1013),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("try_later", 1013),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("failed", 1011),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A whole request.
+
+    Attributes:
+        method: GET, HEAD, POST or OPTIONS.
+        target: the path with its query, as it was sent; starts with "/".
+        headers: names in lower case, values without outer spaces, in order.
+        body: empty but for a POST.
+    """
+
+    method: str
+    target: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The target without its query; nothing in it is decoded."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What stands behind the question mark, still encoded."""
+        return self.target.partition("?")[2]
+
+    def field(self, name: str) -> str | None:
+        """The value of the field of this name (in lower case), None when there is none."""
+        return next((value for each, value in self.headers if each == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a request is answered. The body is left out for HEAD; length and framing are seen to.
+
+    Attributes:
+        headers: besides Content-Type, Content-Length, Connection, X-Content-Type-Options and what CORS needs.
+    """
+
+    status: HTTPStatus
+    body: bytes = b""
+    content_type: str = TEXT
+    headers: Headers = ()
+
+
+def error_answer(status: HTTPStatus, error: str, code: int | None, reason: str, headers: Headers = ()) -> HttpAnswer:
+    """JSON that says what is wrong.
+
+    Args:
+        error: a word for programs. code: the close code that a player would see, None when there is none like it.
+        reason: for people.
+    """
+    body = json.dumps({"error": error, "code": code, "reason": reason}).encode()
+    return HttpAnswer(status, body, JSON, (("Cache-Control", "no-store"), *headers))
+
+
+def refusal_answer(refusal: RefusedRequestError, method: str) -> HttpAnswer:
+    """A refusal as an answer: JSON for who sent a POST, for that is what it reads, and text for everybody else."""
+    if method != "POST":
+        return HttpAnswer(refusal.status, f"{refusal}\n".encode(), TEXT, refusal.fields())
+    error, code = _REFUSALS.get(refusal.status, ("bad_request", None))
+    return error_answer(refusal.status, error, code, str(refusal), refusal.fields())
+
+
+class Exchange:
+    """One request and its answer.
+
+    Args:
+        head: as it was read. data: the bytes that it was read from.
+    Raises:
+        RefusedRequestError: 400 when h11 reads it otherwise.
+
+    Attributes:
+        head: of the request.
+        extra: fields that every answer has.
+    """
+
+    def __init__(self, head: RequestHead, data: bytes) -> None:
+        self.head = head
+        self.extra: Headers = (("Vary", "Origin"),)
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self._body = bytearray()
+        self._missing = head.body_bytes
+        try:
+            self._connection.receive_data(data)
+            event = self._connection.next_event()
+        except h11.RemoteProtocolError:
+            event = None
+        if not (
+            isinstance(event, h11.Request)
+            and (event.method, event.target) == (head.method.encode(), head.path.encode())
+        ):
+            raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "The request is malformed.")
+
+    def check_length(self) -> None:
+        """RefusedRequestError 413 when the body would be too long."""
+        if self._missing > BODY_BYTES:
+            raise RefusedRequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {BODY_BYTES} bytes."
+            )
+
+    def receive(self, data: bytes) -> bool:
+        """Take what has come of the body; whether that is all of it. What is behind it is nobody's."""
+        data = data[: self._missing]
+        self._missing -= len(data)
+        if data:
+            self._connection.receive_data(data)
+        while isinstance(event := self._connection.next_event(), h11.Data):
+            self._body += event.data
+        return isinstance(event, h11.EndOfMessage)
+
+    def request(self) -> HttpRequest:
+        """The whole request, once all of it has come."""
+        return HttpRequest(self.head.method, self.head.path, self.head.headers, bytes(self._body))
+
+    def render(self, answer: HttpAnswer) -> bytes:
+        """The bytes to send.
+
+        Raises:
+            h11.LocalProtocolError: the answer has a field that cannot be sent.
+        """
+        has_body = answer.status is not HTTPStatus.NO_CONTENT
+        fields = [("Connection", "close"), ("X-Content-Type-Options", "nosniff")]
+        if has_body:
+            fields += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+        head = h11.Response(
+            status_code=answer.status.value,
+            reason=answer.status.phrase.encode(),
+            headers=[*fields, *answer.headers, *self.extra],
+        )
+        parts = [self._connection.send(head)]
+        if has_body and answer.body and self.head.method != "HEAD":
+            parts.append(self._connection.send(h11.Data(data=answer.body)))
+        parts.append(self._connection.send(h11.EndOfMessage()))
+        return b"".join(part for part in parts if part)
+
+
+def cors_fields(origin: str) -> Headers:
+    """Fields with which a browser shows an answer to a page of ``origin``, which the door has let in."""
+    return (("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Retry-After"))
