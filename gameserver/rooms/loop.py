@@ -95,8 +95,13 @@ class RoomLoop:
             server_name=server_name,
         )
         room._look_up = self.wake
+        room._game_time = self._game_time
         if spawn is not None:
             room._works = Works(spawn, self.wake)
+        self._opened = False
+        self._stands = True  # it is paused: game time stands still
+        self._in_tick = False  # the same, of a room without a tick rate
+        self._earliest = -math.inf  # when such a room may tick again
         self._awake = False
         self._sleeping: trio.CancelScope | None = None
         self._time_origin = 0.0  # of a room without a tick rate: when its game time was 0, less pauses
@@ -155,40 +160,93 @@ class RoomLoop:
 
         Cancellation: ends between two ticks; players' connections are not touched.
         """
-        room = self.room
-        log_event(_log, logging.INFO, "room opens", room=f"{room.name}/{room.id}", seed=room.seed_used)
-        self._watched(self._create)
-        self._start_clock()
         while True:
-            if self._drain is not None:
-                self._watched(self._ask_to_finish)
-            if room._ending is not None:
+            self._watched(self.advance)
+            if self.is_ending:
                 return
-            if self._paused:
-                if self._ends_empty():
-                    room.close("nobody is here")
-                    return
-                await self._pause()
-            elif room.is_event_driven:
-                await self._sleep_until(self._next_event_seconds(), watch=True)
-                if not self.is_ending:
-                    self._watched(self.run_events, self._clock)
-                await trio.sleep_until(self._now + _EVENT_SECONDS)
+            if self._stands or self.room.is_event_driven:
+                await trio.sleep_until(max(self._earliest, self._clock()))
+                await self._sleep()
             else:
                 await trio.sleep_until(self.schedule.deadline)
-                self._watched(self.run_ticks, self._clock)
 
-    def _create(self) -> None:
-        self.room.on_create()
-        self.room._note_metadata()
+    def advance(self) -> None:
+        """Do what is due: one tick as a rule. Called at `next_seconds`, and after `wake`.
 
-    def _start_clock(self) -> None:
+        Raises:
+            Exception: whatever the author's hooks raise.
+        """
+        if not self._opened:
+            self._open()
+            return
+        if self._drain is not None:
+            self._ask_to_finish()
+        if self.is_ending:
+            return
+        if self._is_idle:
+            self._stand_still()
+            return
+        if self._stands:
+            self._go_on()
+        if self.room.is_event_driven:
+            self.run_events(self._clock)
+            self._earliest = self._now + _EVENT_SECONDS
+        elif self._clock() >= self.schedule.deadline:
+            self.run_ticks(self._clock)
+
+    @property
+    def next_seconds(self) -> float:
+        """When `advance` is to be called: when something is due, but no sooner than the room may tick again."""
+        return max(self._earliest, self.due_seconds)
+
+    @property
+    def due_seconds(self) -> float:
+        """When `advance` has something to do, as far as it is known now; minus infinity for at once."""
+        if not self._opened or self.is_ending or self._drain is not None:
+            return -math.inf
+        if self._stands:
+            until = math.inf if self._empty_until is None else self._empty_until
+            return -math.inf if self._awake else min(self.seating.next_seconds, until)
+        if self._is_idle:
+            return -math.inf
+        if self.room.is_event_driven:
+            return -math.inf if self._awake else self._next_event_seconds()
+        return self.schedule.deadline
+
+    def _open(self) -> None:
+        room = self.room
+        log_event(_log, logging.INFO, "room opens", room=f"{room.name}/{room.id}", seed=room.seed_used)
+        room.on_create()
+        room._note_metadata()
+        self._opened = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Game time goes on from here."""
         now = self._clock()
         self.schedule.start(now, self._phase)
         self._time_origin = now - self.room._time
+        self._stands = self._awake = False
+
+    def _stand_still(self) -> None:
+        """Nobody is here: pause until somebody comes, or end when it is time to."""
+        self._awake = False
+        if self._ends_empty():
+            self.room.close("nobody is here")
+        elif not self._stands:
+            self._stands = True
+            self.room._time = self._game_time()
+            self.seating.close_poller()
+
+    def _game_time(self) -> float:
+        """The time of a room without a tick rate, between two ticks too."""
+        if self._stands or self._in_tick:
+            return self.room._time
+        return max(self.room._time, self._clock() - self._time_origin)
 
     @property
-    def _paused(self) -> bool:
+    def _is_idle(self) -> bool:
+        """Whether the room has nobody and nothing to go on for."""
         works = self.room._works
         is_idle = self.seating.is_empty and (works is None or not works.pending)
         return is_idle and type(self.room).pause_when_empty
@@ -206,24 +264,17 @@ class RoomLoop:
         patience, emptied = type(self.room).close_when_empty, self.seating.emptied_seconds
         return None if patience is None or emptied is None else emptied + patience
 
-    async def _pause(self) -> None:
-        """Nobody is here: stand still until somebody comes, or it is time to end."""
-        self.seating.close_poller()
-        until = min(self.seating.next_seconds, math.inf if self._empty_until is None else self._empty_until)
-        await self._sleep_until(until)
-        self._start_clock()
-
-    async def _sleep_until(self, seconds: float, *, watch: bool = False) -> None:
-        """Sleep until a time, or `wake`; with ``watch`` also until a link has something."""
-        if not self._awake:
+    async def _sleep(self) -> None:
+        """Sleep until something happens, or there is something to do although nothing does."""
+        seconds = self.due_seconds
+        if not self._awake and seconds > self._clock():
             poller = self.seating.poller
             with trio.CancelScope(deadline=seconds) as self._sleeping:
-                if watch and poller is not None:
+                if poller is not None:
                     await trio.lowlevel.wait_readable(poller.fileno())
                 else:
                     await trio.sleep_forever()
             self._sleeping = None
-        self._awake = False
 
     def _watched(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do what runs the author's code, and have the watchdog know."""
@@ -242,6 +293,7 @@ class RoomLoop:
             self._draining = True
             self.room._restart_reason = reason
             self.room.on_drain(max(0.0, deadline - self._clock()))
+            self.room.wake()  # what it has sent or changed must not wait
 
     def run_ticks(self, clock: Callable[[], float]) -> None:
         """Everything that is due: one tick as a rule, a few steps before one publish when it is late."""
@@ -283,10 +335,12 @@ class RoomLoop:
         self._deadline = began
         self.room._wanted = False
         self.room._time, before = began - self._time_origin, self.room._time
+        self._in_tick = True
         self.receive(arrivals)
         step_began = clock()
         self.step(self.room._time - before)
         stats.step_time.add(clock() - step_began)
+        self._in_tick = False
         self.publish()
         self.send(clock())
         stats.tick_time.add(clock() - began)
@@ -319,7 +373,7 @@ class RoomLoop:
         """When something happens although nothing comes."""
         due = self.room._timers.next_due()
         timer = math.inf if due is None else self._time_origin + due
-        if not self.room.tick:
+        if not self.room.tick or self.seating.has_joiners:  # who came while it stood still has woken it already
             return -math.inf
         return min(timer, self.seating.next_seconds)
 
@@ -355,6 +409,7 @@ class RoomLoop:
         self.room._timers.clear()
         if self.room._works is not None:
             self.room._works.cancel()
+        self.room._detach()
         self.room.world.free()
 
     # -- receive

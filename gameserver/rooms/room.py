@@ -14,7 +14,7 @@ from gameprotocol import CloseCode, Schema, encode_message
 from gameprotocol._websocket import binary_frame
 from gameserver.rooms.handlers import find_handlers
 from gameserver.rooms.inputs import Input, InputCodec, MissingInput
-from gameserver.rooms.metadata import Metadata, check_metadata, describe
+from gameserver.rooms.metadata import check_metadata, describe
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
 from gameserver.rooms.timers import Timer, Timers
@@ -129,6 +129,8 @@ class Room:
         self.options = dict(options or {})
         if declared.metadata is not None:
             self.metadata = metadata if metadata is not None else declared.metadata()
+        self._described = describe(self.metadata)  # as listings have it
+        self._told_metadata = copy.copy(self.metadata)
         self.is_event_driven = declared.tick_rate is None
         self.rate = EVENT_RATE if declared.tick_rate is None else float(tick_rate or declared.tick_rate)
         self.dt = 1.0 / self.rate
@@ -140,8 +142,7 @@ class Room:
         self._house: House | None = None
         self._wanted = False  # a tick, though nothing has come
         self._look_up: Callable[[], None] = _nobody_runs_it  # tells who runs it, and may sleep, that something is new
-        self._described: dict[str, Any] = {}  # the metadata as listings have it
-        self._told_metadata: Metadata | None = None
+        self._game_time: Callable[[], float] = _no_time  # of a room without a tick rate
         self._locked = self._private = False
         self._password = ""
         self._invite_code = ""
@@ -210,8 +211,8 @@ class Room:
 
     @property
     def time(self) -> float:
-        """Game time in seconds: it stands still while the room is paused."""
-        return self._time if self.is_event_driven else self.tick * self.dt
+        """Game time in seconds: it stands still while the room is paused, and within a tick."""
+        return self._game_time() if self.is_event_driven else self.tick * self.dt
 
     @property
     def players(self) -> Iterator[Player]:
@@ -337,6 +338,10 @@ class Room:
         if self._house is not None:
             self._house._note_change(self)
 
+    def _detach(self) -> None:
+        """Nobody runs it any more."""
+        self._look_up, self._game_time = _nobody_runs_it, _no_time
+
     def _make_pace(self) -> Pace | EventPace:
         return EventPace() if self.is_event_driven else Pace(self.rate)
 
@@ -362,6 +367,10 @@ class Room:
 
 def _nobody_runs_it() -> None:
     pass
+
+
+def _no_time() -> float:
+    return 0.0
 
 
 def input_codec(room_class: type[Room]) -> InputCodec | None:

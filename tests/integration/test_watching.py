@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gameserver import Entity, Nearby, Room, local, owner, uint
-from tests.support.fake_links import FakeLink, HandTickedRoom
+from gameserver.testing import RoomTester, ScriptedPlayer
 
 
 class Ship(Entity):
@@ -25,54 +25,51 @@ class Space(Room):
         player.data = self.world.spawn(Ship, owner=player, x=10.0, y=10.0)
 
 
-def seen(space: HandTickedRoom, link: FakeLink) -> tuple[list[int], list[int]]:
+def seen(player: ScriptedPlayer) -> tuple[list[int], list[int]]:
     """Ids of the ships that a client holds, and of those whose ammunition it knows."""
-    main, private = space.replica(link).tables
+    main, private = player.world.tables
     return main.ids.tolist(), private.ids.tolist()
 
 
 def test_whoever_looks_elsewhere_holds_nothing_of_its_own() -> None:
-    with HandTickedRoom(Space("space")) as space:
-        link = space.join()
-        space.tick()
-        player, own = space.player(link), space.player(link).data.id
-        assert seen(space, link) == ([own], [own])
+    with RoomTester(Space) as space:
+        ada = space.join()
+        player, own = ada.player, ada.player.data.id
+        assert seen(ada) == ([own], [own])
         player.watch((2000.0, 2000.0))
-        space.tick()
-        assert seen(space, link) == ([space.room.far.id], [])
+        space.ticks()
+        assert seen(ada) == ([space.room.far.id], [])
         player.watch(space.room.other_far, player.data)
-        space.tick()
-        assert seen(space, link) == ([space.room.other_far.id, own], [own])
+        space.ticks()
+        assert seen(ada) == ([space.room.other_far.id, own], [own])
         player.watch()
-        space.tick()
-        assert seen(space, link) == ([], [])
+        space.ticks()
+        assert seen(ada) == ([], [])
         player.watch_own()
-        space.tick()
-        assert seen(space, link) == ([own], [own])
+        space.ticks()
+        assert seen(ada) == ([own], [own])
 
 
 def test_what_is_gone_is_still_seen_from() -> None:
-    with HandTickedRoom(Space("space")) as space:
-        link = space.join()
-        space.tick()
-        space.player(link).watch(space.room.far)
-        space.tick()
-        neighbour = space.room.world.spawn(Ship, x=2050.0, y=2000.0)
-        space.room.world.despawn(space.room.far)
-        space.tick()
-        assert seen(space, link) == ([neighbour.id], [])
+    with RoomTester(Space) as space:
+        ada = space.join()
+        ada.player.watch(space.room.far)
+        space.ticks()
+        neighbour = space.world.spawn(Ship, x=2050.0, y=2000.0)
+        space.world.despawn(space.room.far)
+        space.ticks()
+        assert seen(ada) == ([neighbour.id], [])
 
 
 def test_ownership_that_passes_on_takes_the_private_fields_along() -> None:
-    with HandTickedRoom(Space("space")) as space:
-        one, two = space.join(), space.join()
-        space.tick()
-        first, second = space.player(one), space.player(two)
-        both = sorted([first.data.id, second.data.id])
-        assert (seen(space, one), seen(space, two)) == ((both, [first.data.id]), (both, [second.data.id]))
-        first.data.owner = second
-        space.tick()
-        assert (seen(space, one), seen(space, two)) == ((both, []), (both, both))
+    with RoomTester(Space) as space:
+        ada, bob = space.join(), space.join()
+        first, second = ada.player.data, bob.player.data
+        both = sorted([first.id, second.id])
+        assert (seen(ada), seen(bob)) == ((both, [first.id]), (both, [second.id]))
+        first.owner = bob.player
+        space.ticks()
+        assert (seen(ada), seen(bob)) == ((both, []), (both, both))
 
 
 def test_three_axes() -> None:
@@ -89,7 +86,5 @@ def test_three_axes() -> None:
                 self.world.spawn(Drone, z=away)
                 self.world.spawn(Drone, x=away, y=0.0, z=20.0)
 
-    with HandTickedRoom(Sky("sky")) as sky:
-        link = sky.join()
-        sky.tick()
-        assert sky.replica(link).tables[0].ids.tolist() == [1, 2, 3, 4, 5]
+    with RoomTester(Sky) as sky:
+        assert sky.join().world[Drone].ids.tolist() == [1, 2, 3, 4, 5]
