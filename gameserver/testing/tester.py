@@ -334,10 +334,14 @@ class RoomTester(Generic[R]):
 
     def _advance_until(self, seconds: float) -> None:
         """Everything that is due by then, in order."""
+        self._advance_due(seconds)
+        self._pass_to(seconds)
+        self._advance_due(seconds)  # the time for draining may be over
+
+    def _advance_due(self, seconds: float) -> None:
         while (following := self._next()).next_seconds <= seconds + _ROUNDING:
             self._pass_to(following.next_seconds)
             self._advance(following)
-        self._pass_to(seconds)
 
     def _pass_to(self, seconds: float) -> None:
         self.now = max(self.now, seconds)
