@@ -403,8 +403,8 @@ async def test_with_inputs_there_are_no_other_acknowledgements(autojump_clock: M
     async with playground() as (server, session):
         await session.next_frame()
         written: list[int] = []
-        write = session._write
-        session._write = lambda payload: written.append(payload[1]) or write(payload)  # type: ignore[method-assign,func-returns-value]
+        write = session._way.write
+        session._steering._write = lambda payload: written.append(payload[1]) or write(payload)  # type: ignore[func-returns-value]
         for _ in range(20):
             session.send_input(dx=1)
             await session.next_frame()

@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 import gameclient
-from gameclient import CloseCode, Disconnected, Event, FrameApplied, InputError, Joined, MessageReceived, Session
+from gameclient import (
+    CloseCode,
+    Disconnected,
+    Dropped,
+    Event,
+    FrameApplied,
+    InputError,
+    Joined,
+    MessageReceived,
+    Returned,
+    Session,
+)
 from gameserver import Server, serve_in_thread
 from gameserver.demo.arena import Arena, Bullet, Ship
 
@@ -168,11 +179,28 @@ def test_an_unknown_room_is_told(server: Server) -> None:
 
 def test_a_server_that_goes_away_is_told() -> None:
     with serve_in_thread(Arena, port=0) as server:
-        session = gameclient.open(server.url())
+        session = gameclient.open(server.url(), reconnect=False)  # otherwise it tries for the 20 s of its seat
         joined(session)
     events = pump_until(session, lambda events: session.closed)
     assert events[-1] == Disconnected(CloseCode.GOING_AWAY, "the server is going away")
     assert len(session.world["Asteroid"]) > 0
+
+
+def test_a_frame_loop_comes_back_to_its_ship(server: Server) -> None:
+    with gameclient.open(server.url(), name="Ada") as session:
+        joined(session)
+        (ship,) = [row for row in session.world[Ship] if row.mine]
+        for times in range(1, 4):
+            session._link._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            events = pump_until(session, lambda events: any(isinstance(event, Returned) for event in events))
+            assert [type(event) for event in events if not isinstance(event, FrameApplied | MessageReceived)] == [
+                Dropped,
+                Returned,
+            ]
+            tick = session.tick
+            pump_until(session, lambda events, tick=tick: session.tick > tick + 5)
+            assert (ship.alive, ship.mine, session.stats.returns, session.stats.desyncs) == (True, True, times, 0)
+        assert session.stats.dropped_seconds < 5
 
 
 def test_an_impossible_name_is_refused_at_once() -> None:

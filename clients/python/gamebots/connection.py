@@ -27,6 +27,8 @@ from gameprotocol import (
 
 #: A bot whose inputs are at most so far apart, in ticks, acknowledges with the next one.
 _INPUT_TICKS: Final = 1.5
+#: A room that ticks when something happens does so as often in a second at most.
+_EVENT_RATE: Final = 60.0
 #: Inputs whose answer is awaited, per bot; older ones are given up as lost to a server that does not answer.
 _AWAITED_INPUTS: Final = 256
 
@@ -139,7 +141,7 @@ class BotConnection:
         schema = welcome.read_schema()
         self._bot = self._make_bot(schema, welcome.player, self._index)
         self._takes_input = schema.input is not None
-        self._tick_seconds = 1.0 / welcome.tick_rate
+        self._tick_seconds = 1.0 / (welcome.tick_rate or _EVENT_RATE)
         self._message_bytes = welcome.message_bytes
         if self._holds_replica:
             self.replica = Replica(schema, welcome.player)

@@ -4,6 +4,8 @@ ClientError
     ConnectError        the room could not be joined; also a ConnectionError
     DisconnectedError   the connection ended while playing; also a ConnectionError
     InputError          send_input was given what the room's input does not take; also a ValueError
+    RequestFailedError  the room answered a request with no
+    RequestTimeoutError the room did not answer a request in time; also a TimeoutError
 """
 
 from __future__ import annotations
@@ -44,3 +46,30 @@ class DisconnectedError(_EndedError):
 
 class InputError(ClientError, ValueError):
     """A value that the room's input does not take; the text names the field and what it takes."""
+
+
+class RequestFailedError(ClientError):
+    """The room answered a request with no.
+
+    Attributes:
+        code: a word for programs. The game's own, or the server's: "unknown" (no such request), "invalid" (the payload
+            does not fit, the reason names the field), "spectator" (spectators only watch), "failed".
+        reason: why, in words that may be shown to the player; empty when the room gave none.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{reason} ({code})" if reason else code)
+        self.code = code
+        self.reason = reason
+
+
+class RequestTimeoutError(ClientError, TimeoutError):
+    """The room did not answer a request in time. It may do what was asked for all the same.
+
+    Attributes:
+        kind: the request's name.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"request {kind!r} was not answered in time")
+        self.kind = kind

@@ -80,8 +80,52 @@ class MessageReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRefused:
+    """The room could not take a message that was sent with `send`, and that nobody waits for.
+
+    Attributes:
+        kind: the message's name, "" when it was sent long ago. number: of the message; 0 when the server does not say.
+        code: why, a word for programs, as in `RequestFailedError`. reason: the same in words.
+    """
+
+    kind: str
+    number: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The connection was lost, but the player's seat is kept, and the session tries to come back by itself.
+
+    The world stays as it is. What is sent now goes when the player is back. `Returned` or `Disconnected` follows.
+
+    Attributes:
+        code, reason: why, as in `Disconnected`.
+        seconds_left: how long the seat is kept.
+    """
+
+    code: int
+    reason: str
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The player is back in its seat. The messages that it missed follow, then a frame that holds what it missed.
+
+    Attributes:
+        tick: the room's tick when it came back.
+        seconds_away: how long there was no connection.
+    """
+
+    tick: int
+    seconds_away: float
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection has ended, or was never made; always the last event.
+    """It is over: the connection has ended and the player does not come back, or was never in; always the last event.
 
     Attributes:
         code: the WebSocket close code (`gameprotocol.CloseCode`), 1006 when there was no closing handshake.
@@ -97,7 +141,7 @@ class Disconnected:
         return reconnect_seconds(self.code, self.reason)
 
 
-Event: TypeAlias = Joined | FrameApplied | MessageReceived | Disconnected
+Event: TypeAlias = Joined | FrameApplied | MessageReceived | MessageRefused | Dropped | Returned | Disconnected
 
 _RowCallback: TypeAlias = Callable[[Row], object]
 R = TypeVar("R", bound=Callable[[Row], object])
@@ -105,6 +149,9 @@ M = TypeVar("M", bound=Callable[[str, Any], object])
 J = TypeVar("J", bound=Callable[[Joined], object])
 F = TypeVar("F", bound=Callable[[FrameApplied], object])
 D = TypeVar("D", bound=Callable[[Disconnected], object])
+N = TypeVar("N", bound=Callable[[MessageRefused], object])
+L = TypeVar("L", bound=Callable[[Dropped], object])
+B = TypeVar("B", bound=Callable[[Returned], object])
 
 
 def entity_name(entity: EntityLike) -> str | None:
@@ -133,7 +180,7 @@ class Callbacks:
         self._message: list[tuple[str | None, Callable[[str, Any], object]]] = []
         self._joined: list[Callable[[Joined], object]] = []
         self._frame: list[Callable[[FrameApplied], object]] = []
-        self._disconnected: list[Callable[[Disconnected], object]] = []
+        self._others: list[tuple[type[Event], Callable[[Any], object]]] = []
 
     def on_spawned(self, entity: EntityLike = None) -> Callable[[R], R]:
         """Call with the row of each entity that comes into view, and at once with those that are there already.
@@ -175,7 +222,22 @@ class Callbacks:
 
     def on_disconnected(self, callback: D) -> D:
         """Call with the `Disconnected` event."""
-        self._disconnected.append(callback)
+        self._others.append((Disconnected, callback))
+        return callback
+
+    def on_dropped(self, callback: L) -> L:
+        """Call with each `Dropped` event: show that the player is away."""
+        self._others.append((Dropped, callback))
+        return callback
+
+    def on_returned(self, callback: B) -> B:
+        """Call with each `Returned` event."""
+        self._others.append((Returned, callback))
+        return callback
+
+    def on_refused(self, callback: N) -> N:
+        """Call with each `MessageRefused` event."""
+        self._others.append((MessageRefused, callback))
         return callback
 
     def _rows(self, entity: EntityLike) -> list[Row]:
@@ -207,8 +269,9 @@ class Callbacks:
             for on_joined in self._joined:
                 on_joined(event)
         else:
-            for on_disconnected in self._disconnected:
-                on_disconnected(event)
+            for kind_of_event, on_event in self._others:
+                if isinstance(event, kind_of_event):
+                    on_event(event)
 
     def _call_rows(self, event: FrameApplied) -> None:
         """Despawned first, so that whoever draws entities frees a place before it is taken again."""

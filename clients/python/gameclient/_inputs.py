@@ -12,6 +12,7 @@ applied late. So an input also waits while more of them are unapplied than the r
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from gameprotocol import InputField, InputSchema
 _LEAST_WINDOW: Final = 2
 #: The window while the round trip is not known yet.
 _FIRST_WINDOW: Final = 4
+#: The newest inputs, which are kept to be sent again when the player comes back; no network has more on its way.
+_MOST_KEPT: Final = 64
 #: However many inputs are unapplied, one is sent after so long, in seconds.
 _LONGEST_WAIT: Final = 0.5
 
@@ -34,6 +37,7 @@ class InputPacer:
     Args:
         schema: the room's input, None for a room without.
         period: seconds per tick.
+        keeps: whether inputs are kept to be sent again: there is a seat to come back to.
 
     Attributes:
         sequence: of the newest input that was sent, 0 for none.
@@ -42,7 +46,7 @@ class InputPacer:
         interval: how long after the one before that was, in seconds; 0 before there are two.
     """
 
-    def __init__(self, schema: InputSchema | None, period: float) -> None:
+    def __init__(self, schema: InputSchema | None, period: float, *, keeps: bool = False) -> None:
         self.sequence = 0
         self.applied = 0
         self.last_sent = -math.inf
@@ -57,6 +61,7 @@ class InputPacer:
         self._merged: list[Any] = []
         self._given: set[int] = set()
         self.waiting = False
+        self._kept: deque[tuple[int, list[Any]]] | None = deque(maxlen=_MOST_KEPT) if keeps else None
 
     def offer(self, values: Mapping[str, Any]) -> None:
         """Merge ``values`` into the next input; a field that no merged call named has its default.
@@ -94,10 +99,16 @@ class InputPacer:
             self.interval = now - self.last_sent
         self.sequence += 1
         self.waiting = False
+        if self._kept is not None:
+            self._kept.append((self.sequence, self._merged))  # the next offer makes a new list
         self.last_sent = now
         # What is late by jitter is made up for, up to half a period; what is late by idleness is not.
         idle = now - self._due > 2 * self._period
         self._due = (now if idle else max(self._due, now - self._period / 2)) + self._period
+
+    def above(self, received: int) -> list[tuple[int, list[Any]]]:
+        """Inputs that have left and that the server, which has all up to ``received``, may not have; with sequences."""
+        return [(sequence, values) for sequence, values in self._kept or () if sequence > received]
 
     def _check(self, name: str, value: Any) -> tuple[int, Any]:
         found = self._fields.get(name)

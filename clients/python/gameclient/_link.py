@@ -56,6 +56,8 @@ class ClientLink:
         close_code: why it closed: what we or the server sent, `VANISHED` if it just ended or never began; 0 while open.
         close_reason: the same in words, partly the server's own.
         bytes_in, bytes_out: what was read from and written to the socket, inside TLS.
+        http_status: of an answer that refused the upgrade, 0 when there was none.
+        retry_after: when to come back as such an answer says, in seconds; None when it does not.
     """
 
     __slots__ = (
@@ -80,7 +82,9 @@ class ClientLink:
         "close_code",
         "close_reason",
         "closed",
+        "http_status",
         "opened",
+        "retry_after",
     )
 
     def __init__(
@@ -98,6 +102,8 @@ class ClientLink:
         self.close_reason = ""
         self.bytes_in = 0
         self.bytes_out = 0
+        self.http_status = 0
+        self.retry_after: float | None = None
         self._connector: Connector | None = Connector(target, addresses=addresses, tls=tls, clock=clock)
         self._sock: socket.socket | None = None
         self._recv: Callable[[int], bytes] = _unconnected
@@ -138,6 +144,7 @@ class ClientLink:
             return self.opened and not self.closed
         connector.advance()
         if connector.failure:
+            self.http_status, self.retry_after = connector.upgrade.status, connector.upgrade.retry_after
             self.give_up(connector.failure)
         elif connector.done:
             self._open(connector)

@@ -1,4 +1,4 @@
-"""A player's side of one room: joins, keeps the world equal to the server's, sends inputs, and never waits.
+"""A player's side of one room: joins, keeps the world equal to the server's, sends inputs, comes back, and never waits.
 
 Nothing here needs an event loop. A frame loop calls `Session.pump` once per frame, a trio program lets a task do it,
 and a load test drives a thousand of them from one loop; all three use this class.
@@ -6,86 +6,87 @@ and a load test drives a thousand of them from one loop; all three use this clas
 
 from __future__ import annotations
 
-import logging
 import math
+import random
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Final, Self
 
-from gameclient._events import (
-    Callbacks,
-    Disconnected,
-    Event,
-    FrameApplied,
-    Joined,
-    MessageReceived,
-)
+from gameclient._errors import DisconnectedError, InputError
+from gameclient._events import Callbacks, Disconnected, Event, Joined, MessageReceived, Returned
 from gameclient._inputs import InputPacer
-from gameclient._link import ClientLink
-from gameclient._stats import Stats
+from gameclient._joining import make_hello, return_hello
+from gameclient._link import VANISHED, ClientLink
+from gameclient._mirror import Mirror
+from gameclient._requests import REQUEST_SECONDS, RequestPending, failed_request, payload_of
+from gameclient._returning import patience_seconds
+from gameclient._stats import Stats, measure
+from gameclient._steering import Steering
+from gameclient._talk import Talk
 from gameclient._target import Address, TargetLike
-from gameclient._timing import RoundTrip, clock_value
+from gameclient._way import Way
 from gameprotocol import (
-    BaselineError,
     CloseCode,
-    Frame,
     Hello,
+    JoinMethod,
     Kind,
     ProtocolError,
     Replica,
     Row,
     Welcome,
-    encode_acknowledge,
-    encode_input,
-    encode_message,
-    encode_resync,
-    limits,
     unpack_from_server,
 )
-
-_log = logging.getLogger("gameclient")
+from gameprotocol import Returned as SeatAnswer
 
 #: How long joining may take, in seconds: look-up, connection, handshake and first frame together.
 JOIN_SECONDS: Final = 10.0
 #: How long leaving a ``with`` block may wait for the server's answer to our goodbye, in seconds.
 GOODBYE_SECONDS: Final = 0.25
-#: Whose inputs are at most so far apart, in periods, sends them all the time: so long the next one is waited for.
-_INPUT_PERIODS: Final = 1.5
-
-try:
-    _CLIENT: Final = f"tickwire-python/{version('tickwire')}"
-except PackageNotFoundError:  # run from a source tree that is not installed
-    _CLIENT: Final = "tickwire-python"  # type: ignore[misc]
+#: The period of a room that ticks when something happens, in seconds: so often it does at most.
+_EVENT_PERIOD: Final = 1 / 60
+#: What only comes to who is in a seat.
+_OF_A_SEAT: Final = (Kind.FRAME, Kind.MESSAGE, Kind.REPLY)
 
 
 class Session(Callbacks):
     """One player in one room. Not thread-safe: use it in one thread.
 
     Made by `gameclient.open` and `gameclient.connect`. Nothing here raises because of the server or the network: that
-    is told by `Disconnected`, `connected` and `close_reason`.
+    is told by `Dropped`, `Disconnected`, `connected` and `close_reason`.
 
     Args:
         target: ``ws://host:port/room``, ``wss://...``, or what ``server.local()`` gives.
         name: what the player wants to be called, at most 64 bytes.
-        options: whatever the room wants to know of a joining player.
+        options: whatever the room wants to know of a joining player; of who makes a room, how it should be.
         token: for a server that checks who comes in.
+        method: "join_or_create": the first room that fits, or a new one; "create": a new one; "join": the first that
+            fits; "join_by_id": the one of ``room_id``.
+        room_id: of the room, with ``method="join_by_id"``.
+        filter: what the room's metadata must be: values, or bounds as ``{"level": {"ge": 3, "le": 7}}``, by field.
+        invite: code of a private room; the room is found by it whatever the method.
+        password: of a room that has one.
+        spectate: come to watch.
+        seat: token of a seat that matchmaking reserved; nothing else about how to find a room is needed then.
+        reconnect: come back by itself when the connection is lost and the room keeps the player's seat.
         join_seconds: seconds until joining is given up.
         addresses: where the URL's host is, when that is known; None to look it up.
         tls: for wss://, None for the system's certificates and checks.
         clock: seconds; another one for tests in virtual time.
+        chance: gives numbers from 0.0 to below 1.0, by which attempts to come back are spread.
     Raises:
-        ValueError: the target is no WebSocket URL, or the name is too long.
-        TypeError: the options cannot travel as msgpack.
+        ValueError: the target is no WebSocket URL, or the arguments do not fit to each other; the text names the cure.
+        TypeError: the options or the filter cannot travel as msgpack.
 
     Attributes:
         world: the mirror of the room's world; no rows before `joined`, the last ones after the end.
         player: the player's number, 0 before it is known. room, room_id: where it is.
-        tick_rate: ticks per second, 0.0 before it is known.
-        joined: the player is in the room and ``world`` is filled; False again when the connection has ended.
+        tick_rate: ticks per second; 0.0 before it is known, and of a room that ticks when something happens.
+        spectator: whether the player may only watch; False before it is known.
+        joined: the player is in the room and ``world`` is filled; still True while `reconnecting`, False again when it
+            is over.
     """
 
     def __init__(
@@ -95,44 +96,62 @@ class Session(Callbacks):
         name: str = "",
         options: Mapping[str, Any] | None = None,
         token: str | None = None,
+        method: JoinMethod = "join_or_create",
+        room_id: str = "",
+        filter: Mapping[str, Any] | None = None,
+        invite: str = "",
+        password: str = "",
+        spectate: bool = False,
+        seat: str | None = None,
+        reconnect: bool = True,
         join_seconds: float = JOIN_SECONDS,
         addresses: Sequence[Address] | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
-        if len(name.encode()) > limits.PLAYER_NAME_BYTES:
-            raise ValueError(f"name {name[:20]!r}... is longer than {limits.PLAYER_NAME_BYTES} bytes")
-        self._hello = Hello(name=name, token=token, options=dict(options or {}), client=_CLIENT).encode()
+        self._hello = make_hello(
+            name=name,
+            options=options,
+            token=token,
+            method=method,
+            room_id=room_id,
+            filter=filter,
+            invite=invite,
+            password=password,
+            spectate=spectate,
+            seat=seat,
+        )
         self.player = 0
-        self.room = ""
-        self.room_id = ""
+        self.room = self.room_id = ""
         self.tick_rate = 0.0
+        self.spectator = False
         self.joined = False
         self._clock = clock
-        self._join_seconds = join_seconds
-        self._deadline = clock() + join_seconds
-        self._link = ClientLink(target, addresses=addresses, tls=tls, clock=clock)
-        self._replica: Replica | None = None
-        self._inputs: InputPacer | None = None
-        self._round_trip = RoundTrip()
-        self._period = 0.0
-        self._message_bytes = limits.CLIENT_MESSAGE_BYTES
-        self._acknowledged = 0
-        self._asked_for_full = False
-        self._frames = 0
-        self._skipped = 0
-        self._coalesced = 0
-        self._window = 0
-        self._newest_at: float | None = None
+        self._reconnect = reconnect
+        self._way = Way(
+            lambda: ClientLink(target, addresses=addresses, tls=tls, clock=clock),
+            self._make_hello,
+            now=clock(),
+            join_seconds=join_seconds,
+            chance=chance,
+            wake=self._wake,
+        )
+        self._returning = self._way.returning
+        self._mirror = Mirror()
+        self._steering = Steering(self._way, self._mirror)
+        self._talk = Talk(self._way)
+        self._heard = 0  # messages and replies of this seat
         self._inbox: deque[bytes] = deque()
-        self._early: list[MessageReceived] = []  # messages that came before the world was filled
+        self._early: list[Event] = []  # what came before the world was filled
         self._events: list[Event] = []
         self._told_end = False
-        self._offered = False  # an input was offered since the last pump
+        self._is_back = False  # and no frame has come since
 
     def __repr__(self) -> str:
-        state = f"ended {self.close_code}" if self._link.closed else "joined" if self.joined else "joining"
+        state = "away" if self.reconnecting else "joined" if self.joined else "joining"
+        state = f"ended {self.close_code}" if self.closed else state
         return f"<{type(self).__name__} {self.room} player {self.player}: {state}, tick {self.tick}>"
 
     def __enter__(self) -> Self:
@@ -155,57 +174,43 @@ class Session(Callbacks):
 
     @property
     def connected(self) -> bool:
-        """Whether the WebSocket is open."""
-        return self._link.opened and not self._link.closed
+        """Whether the WebSocket is open; not while `reconnecting`."""
+        return self._way.connected
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether the connection was lost and the session tries to come back to the player's seat."""
+        return self._returning.active and self._way.ended is None
 
     @property
     def closed(self) -> bool:
         """Whether it is over: nothing comes or goes any more."""
-        return self._link.closed
+        return self._way.ended is not None
 
     @property
     def close_code(self) -> int:
         """Why it is over, as in `Disconnected`; 0 before."""
-        return self._link.close_code
+        return self._way.ended.code if self._way.ended is not None else 0
 
     @property
     def close_reason(self) -> str:
         """Why it is over, in words; empty before."""
-        return self._link.close_reason
+        return self._way.ended.reason if self._way.ended is not None else ""
 
     @property
     def rtt(self) -> float | None:
         """The smoothed round trip in seconds, None while it is not known."""
-        return self._round_trip.smoothed
+        return self._mirror.round_trip.smoothed
 
     @property
     def stats(self) -> Stats:
         """Counters and measures, as they are now."""
-        inputs, round_trip, link, world = self._inputs, self._round_trip, self._link, self.world
-        frame_age = None if self._newest_at is None else self._clock() - self._newest_at
-        one_way = None if round_trip.shortest is None else round_trip.shortest / 2
-        return Stats(
-            frames=self._frames,
-            frames_skipped=self._skipped,
-            bytes_in=link.bytes_in,
-            bytes_out=link.bytes_out,
-            hashes_checked=world.hashes_checked,
-            desyncs=world.desyncs,
-            newest_tick=world.tick,
-            frame_age=frame_age,
-            state_age=None if frame_age is None or one_way is None else frame_age + one_way,
-            coalesced_ticks=self._coalesced,
-            window_ticks=self._window,
-            inputs_sent=inputs.sequence if inputs else 0,
-            inputs_applied=inputs.applied if inputs else 0,
-            input_margin=round_trip.margin,
-            rtt=round_trip.smoothed,
-            rtt_shortest=round_trip.shortest,
-        )
+        return measure(self._clock(), self._way, self._mirror, self._steering.inputs)
 
     def fileno(self) -> int:
-        """The socket's descriptor for selectors, -1 when there is none; it may change until `connected`."""
-        return self._link.fileno()
+        """The socket's descriptor for selectors, -1 when there is none. It may change until `connected`, and again
+        when the connection was lost: ask for it after each `pump`."""
+        return self._way.link.fileno()
 
     # -- what to do
 
@@ -214,7 +219,8 @@ class Session(Callbacks):
 
         All frames that have come are applied in their order, and acknowledged at once: with the next input of a player
         who sends them all the time, otherwise by a message. A server soon stops sending to whoever does not acknowledge
-        and begins again with the newest state, so a program may stop calling this for as long as it likes.
+        and begins again with the newest state, so a program may stop calling this for as long as it likes. If the
+        connection is lost meanwhile, the next calls bring the player back, as long as its seat is kept.
 
         Returns:
             What happened since the last call, in order.
@@ -223,18 +229,26 @@ class Session(Callbacks):
                 have. What comes behind it is not lost: the next call goes on there.
         """
         now = self._clock()
-        self._read(now)
+        way = self._way
+        self._inbox += way.read(now)
         while self._inbox:
             payload = self._inbox.popleft()
             try:
                 self._take(payload, now)
             except ProtocolError as error:
                 self._inbox.clear()
-                self._link.close(error.code, error.reason)
-        if self._link.closed:
-            self._end()
-        elif self._inputs is not None:
-            self._send_due(now)
+                way.link.close(error.code, error.reason)
+        dropped = way.check(now, self.joined)
+        if dropped is not None and self.joined:
+            self._emit(dropped)
+        if way.ended is not None:
+            self._end(way.ended)
+        elif self.player and not self._returning.active:
+            if self._talk.outbox.waiting:
+                self._talk.send_waiting(now)
+            self._steering.send_due(now)
+        if now >= self._talk.requests.next_deadline:
+            self._talk.requests.expire(now)
         events, self._events = self._events, []
         return events
 
@@ -244,80 +258,116 @@ class Session(Callbacks):
         Call it as often as you like, once per frame say. At most one input leaves per tick of the server; what is said
         in between is merged: a bool is True if it was True once, so a short key press is not lost, any other field has
         its latest value. What waits leaves with a later call or `pump`, or at once with `flush_input`. Whoever stops
-        calling this goes on doing what was said last, unless the room declares otherwise.
+        calling this goes on doing what was said last, unless the room declares otherwise. While `reconnecting` all
+        that is said is merged into one input, which leaves when the player is back.
 
         Nothing happens before `joined` and after the end.
 
         Raises:
-            InputError: a field does not exist, or a value does not fit it; the text names it.
+            InputError: a field does not exist, or a value does not fit it; the text names it. Or the player may only
+                watch.
         """
-        if self.joined and self._inputs is not None:
-            self._inputs.offer(values)
-            self._offered = True
-            self._send_waiting(self._clock())
+        if self.joined:
+            if self.spectator:
+                raise InputError("spectators only watch: join without spectate=True to play, or look at spectator")
+            self._steering.offer(values, self._clock())
 
     def flush_input(self) -> bool:
         """Send the merged input that waits, whatever the pace; True when none waits any more.
 
         The server queues what comes faster than its ticks and drops what is beyond its queue, so this is for rare use.
         """
-        if self.joined and self._inputs is not None and self._inputs.waiting:
-            self._send_input(self._clock())
-            return not self._inputs.waiting
-        return True
+        return not self.joined or self._steering.flush(self._clock())
 
     def send(self, kind: str, payload: Any = None) -> bool:
         """Send a message to the room. It keeps its place among messages and inputs.
 
+        While `reconnecting` it is kept, up to 64 KiB of them, and goes when the player is back.
+
         Returns:
-            False when it did not go: before `joined`, after the end, or when the server leaves too much unread.
+            False when it did not go: before `joined`, after the end, when the server leaves too much unread, or when
+            no more is kept.
         Raises:
             ValueError: the kind's name or the whole message is longer than the server takes.
             TypeError: msgpack has no form for the payload.
         """
-        encoded = encode_message(kind, payload)
-        if len(encoded) > self._message_bytes:
-            raise ValueError(f"message {kind!r} has {len(encoded)} bytes; the server takes {self._message_bytes}")
-        return self.joined and self._write(encoded)
+        return self.joined and self._talk.send(kind, payload, self._steering.newest, self._clock())
+
+    def ask(
+        self, kind: str, payload: Any = None, /, *, timeout: float = REQUEST_SECONDS, **fields: Any
+    ) -> RequestPending:
+        """Send a request to the room and return at once; the answer comes with a later `pump`.
+
+            pending = session.ask("buy", item=3)
+            ...
+            if pending.done: item = pending.result()   # raises RequestFailedError when the room says no
+
+        Like a message it keeps its place, and goes when the player is back if it is away.
+
+        Args:
+            kind: the request's name.
+            payload: what goes with it; or give its ``fields`` by name.
+            timeout: seconds until it fails with `RequestTimeoutError`; ``math.inf`` for never.
+        Raises:
+            ValueError, TypeError: as `send`; TypeError also for a payload and fields together.
+        """
+        payload = payload_of(kind, payload, fields)
+        if not self.joined or self.closed:
+            reason = self.close_reason or "the player is not in the room yet"
+            return failed_request(kind, DisconnectedError(self.close_code or VANISHED, reason))
+        now = self._clock()
+        pending = self._talk.ask(kind, payload, self._steering.newest, now, now + timeout)
+        self._wake()
+        return pending
 
     def acknowledge(self) -> None:
         """Tell the server how far the world is here, unless an input has said it; `pump` does this by itself."""
-        if not self.joined or self.world.tick <= self._acknowledged or self._link.wants_write:
-            return
-        if self._write(encode_acknowledge(self.world.tick, clock_value(self._clock()))):
-            self._acknowledged = self.world.tick
+        if self.joined:
+            self._steering.acknowledge(self._clock())
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, wait: float = 0.0) -> None:
-        """Leave the room. The next `pump` gives `Disconnected`. Calling it again changes nothing.
+        """Leave the room and do not come back. The next `pump` gives `Disconnected`. Calling it again changes nothing.
 
         Args:
             code, reason: what the server is told.
             wait: how long to wait for the server's answer at most, in seconds.
         """
-        self._link.close(code, reason or "the player left")
+        self._leave(int(code), reason or "the player left")
         self._hang_up(wait)
 
     # -- connecting and ending
 
-    def _read(self, now: float) -> None:
-        link = self._link
-        if not link.opened and link.advance():
-            link.write(self._hello)
-        if link.opened:
-            self._inbox += link.receive()
-        if not self.joined and not link.closed and now >= self._deadline:
-            why = link.explain_delay() or "the room did not let this player in"
-            link.give_up(f"not joined within {self._join_seconds:g} s: {why}")
+    @property
+    def _link(self) -> ClientLink:
+        return self._way.link
 
-    def _end(self) -> None:
+    @_link.setter
+    def _link(self, link: ClientLink) -> None:
+        self._way.link = link
+
+    @property
+    def _inputs(self) -> InputPacer | None:
+        return self._steering.inputs
+
+    def _make_hello(self) -> Hello:
+        """What to say on a new link: the first time how to find a room, then which seat is ours."""
+        seat = self._way.seat
+        return self._hello if seat is None else return_hello(self._hello, seat, self._mirror.usable_tick, self._heard)
+
+    def _leave(self, code: int, reason: str) -> None:
+        self._way.leave(code, reason)
+        self._talk.requests.fail_all(DisconnectedError(self.close_code, self.close_reason))
+
+    def _end(self, ended: Disconnected) -> None:
         self.joined = False
         self._hang_up(0.0)
         if not self._told_end:
             self._told_end = True
+            self._talk.requests.fail_all(DisconnectedError(ended.code, ended.reason))
             early, self._early = self._early, []
-            for message in early:
-                self._emit(message)
-            self._emit(Disconnected(self._link.close_code, self._link.close_reason))
+            for event in early:
+                self._emit(event)
+            self._emit(ended)
 
     def _hang_up(self, wait: float) -> None:
         self._link.linger(wait)
@@ -327,6 +377,13 @@ class Session(Callbacks):
         self._events.append(event)
         self._call(event)
 
+    def _tell(self, event: Event) -> None:
+        """Emit what the room said; the first event is always `Joined`."""
+        if self.joined:
+            self._emit(event)
+        else:
+            self._early.append(event)
+
     # -- messages of the server
 
     def _take(self, payload: bytes, now: float) -> None:
@@ -334,133 +391,92 @@ class Session(Callbacks):
         if not isinstance(items, list) or not items:
             raise ProtocolError(CloseCode.UNDECODABLE, "a message is an array that begins with its kind")
         kind = items[0]
+        if self._returning.active and kind in _OF_A_SEAT:
+            raise ProtocolError(CloseCode.PROTOCOL_ERROR, "the server did not say whether the seat is given back")
         if kind == Kind.FRAME:
             self._take_frame(items, now)
         elif kind == Kind.MESSAGE:
-            self._take_message(items)
+            if len(items) < 3 or not isinstance(items[1], str):
+                raise ProtocolError(CloseCode.UNDECODABLE, "a message has a name and a payload")
+            self._heard += 1
+            self._tell(MessageReceived(items[1], items[2]))
+        elif kind == Kind.REPLY:
+            refused = self._talk.take_reply(items)
+            self._heard += 1
+            if refused is not None:
+                self._tell(refused)
         elif kind == Kind.WELCOME:
             self._take_welcome(items)
+        elif kind == Kind.RETURNED:
+            self._take_returned(items, now)
 
     def _take_welcome(self, items: list[Any]) -> None:
-        if self._replica is not None:
+        if self._mirror.replica is not None:
             raise ProtocolError(CloseCode.PROTOCOL_ERROR, "a second welcome")
         welcome = Welcome.from_items(items)
-        if not welcome.tick_rate > 0:
-            raise ProtocolError(CloseCode.UNDECODABLE, "bad welcome: tick_rate must be positive")
         schema = welcome.read_schema()
-        self._replica = Replica(schema, welcome.player)
-        self._period = 1.0 / welcome.tick_rate
-        self._inputs = InputPacer(schema.input, self._period)
-        self._message_bytes = welcome.message_bytes
         self.player, self.room, self.room_id = welcome.player, welcome.room, welcome.room_id
-        self.tick_rate = welcome.tick_rate
+        self.tick_rate, self.spectator = welcome.tick_rate, welcome.spectator
+        self._mirror.begin(schema, welcome.player, welcome.message_bytes, f"{welcome.room}/{welcome.room_id}")
+        seat = welcome.seat if self._reconnect and welcome.seat_seconds else None
+        period = 1.0 / welcome.tick_rate if welcome.tick_rate else _EVENT_PERIOD
+        self._steering.begin(schema.input, period, keeps=seat is not None)
+        self._talk.begin(welcome.message_bytes, keeps=seat is not None)
+        self._way.welcomed(seat=seat, seat_seconds=welcome.seat_seconds, spectator=welcome.spectator)
 
-    def _take_message(self, items: list[Any]) -> None:
-        if len(items) < 3 or not isinstance(items[1], str):
-            raise ProtocolError(CloseCode.UNDECODABLE, "a message has a name and a payload")
-        message = MessageReceived(items[1], items[2])
+    def _take_returned(self, items: list[Any], now: float) -> None:
+        if not self._returning.active:
+            raise ProtocolError(
+                CloseCode.PROTOCOL_ERROR, "this seat's world is with the program that had it: join without seat="
+            )
+        answer = SeatAnswer.from_items(items)
+        if answer.player != self.player:
+            raise ProtocolError(CloseCode.PROTOCOL_ERROR, "the seat of another player")
+        away = self._way.returned(now, answer.seat, answer.seat_seconds)
+        self._mirror.came_back()
+        self._is_back = True
+        self._send_again(answer, now)
         if self.joined:
-            self._emit(message)
-        else:
-            self._early.append(message)
+            self._emit(Returned(answer.tick, away))
 
     def _take_frame(self, items: list[Any], now: float) -> None:
-        replica, inputs = self._replica, self._inputs
-        if replica is None or inputs is None:
-            raise ProtocolError(CloseCode.PROTOCOL_ERROR, "a frame before the welcome")
-        frame = Frame.from_items(items)
-        header = frame.header
-        full = header.back == 0
-        self._round_trip.note(header, now)
-        self._window = header.window
+        mirror = self._mirror
+        applied = mirror.take(items, now)
+        header, replica, inputs = mirror.header, mirror.replica, self._steering.inputs
+        if header is None or replica is None or inputs is None:
+            return  # never: `take` has raised
         inputs.applied = header.sequence
-        try:
-            changes = replica.apply(frame)
-        except (BaselineError, ProtocolError) as error:
-            if full:
-                raise
-            self._skipped += 1
-            self._ask_for_full(str(error))
-            return
-        self._asked_for_full = self._asked_for_full and not full
-        self._frames += 1
-        self._coalesced += max(0, header.back - 1)
-        self._newest_at = now
-        if not replica.check(frame):
-            self._ask_for_full(f"hash {replica.hash():#x} at tick {header.tick}", frame.hash)
-        if not self.joined:
-            self._join(replica)
-        self._emit(FrameApplied(header.tick, full, changes))
+        if header.client_time is not None:
+            self._talk.outbox.answered(header.client_time)
+        if mirror.question is not None:
+            self._way.write(mirror.question)
+        if applied is not None:
+            if self._is_back:
+                self._is_back = False
+                self._steering.answer_anew()
+            if not self.joined:
+                self._join(replica, now)
+            self._emit(applied)
 
-    def _join(self, replica: Replica) -> None:
+    def _join(self, replica: Replica, now: float) -> None:
         self.world = replica
         self.joined = True
+        if self.tick_rate:
+            self._way.expect_frames(now, patience_seconds(1.0 / self.tick_rate, self._way.seat is not None))
         early, self._early = self._early, []
         self._check_names()
         self._emit(Joined(self.player, self.room, self.room_id, replica.tick))
-        for message in early:
-            self._emit(message)
-
-    def _ask_for_full(self, why: str, expected: int | None = None) -> None:
-        """Ask once; frames that were on their way before the answer must not make us ask again.
-
-        Args:
-            expected: the hash that the newest frame brought, when that is not the replica's; None for a frame that
-                could not be applied.
-        """
-        replica = self._replica
-        if self._asked_for_full or replica is None:
-            return
-        self._asked_for_full = True
-        _log.warning("! %s/%s: out of step, asking for a full frame: %s", self.room, self.room_id, why)
-        if expected is None:
-            self._write(encode_resync(replica.tick, 0, 0))
-            return
-        found = replica.hash()
-        report = encode_resync(replica.tick, expected, found, replica.digests())
-        fits = len(report) <= self._message_bytes
-        self._write(report if fits else encode_resync(replica.tick, expected, found))
+        for event in early:
+            self._emit(event)
 
     # -- messages to the server
 
-    def _send_due(self, now: float) -> None:
-        # Whoever offered an input since the last pump is about to offer a fresher one, which takes the old one along.
-        if not self._offered:
-            self._send_waiting(now)
-        self._offered = False
-        if now >= self._acknowledge_at():
-            self.acknowledge()
+    def _send_again(self, answer: SeatAnswer, now: float) -> None:
+        """Say what the server did not get, each once and in its order, inputs and messages as they were said."""
+        send_inputs = self._steering.came_back(answer.inputs)
+        self._talk.came_back(answer.messages, now)
+        self._talk.send_waiting(now, lambda last: send_inputs(now, last))
+        send_inputs(now, math.inf)
 
-    def _acknowledge_at(self) -> float:
-        """When what is held must be acknowledged if no input says it before, in seconds of the clock.
-
-        Whoever sends inputs all the time is about to say it with the next one; a message of its own would be wasted.
-        """
-        inputs = self._inputs
-        if inputs is None or self.world.tick <= self._acknowledged:
-            return math.inf
-        longest = _INPUT_PERIODS * self._period
-        return inputs.last_sent + longest if inputs.interval <= longest else -math.inf
-
-    def _send_waiting(self, now: float) -> None:
-        if self._inputs is not None and self._inputs.is_due(now, self._round_trip.smoothed):
-            self._send_input(now)
-
-    def _send_input(self, now: float) -> None:
-        inputs = self._inputs
-        assert inputs is not None
-        if self._link.wants_write and not self._link.flush():
-            return  # the network is stuck: merge on, so that what leaves is as fresh as can be
-        sequence, values = inputs.peek()
-        if self._write(encode_input(sequence, 0, self.world.tick, clock_value(now), values)):
-            inputs.sent(now)
-            self._acknowledged = self.world.tick
-
-    def _write(self, payload: bytes) -> bool:
-        taken = self._link.write(payload)
-        if self._link.wants_write:
-            self._output_waits()
-        return taken
-
-    def _output_waits(self) -> None:
-        """A hook: bytes wait until the socket is writable."""
+    def _wake(self) -> None:
+        """A hook: what must be waited for has changed."""

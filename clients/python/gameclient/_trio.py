@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import ssl
 from collections import deque
@@ -15,9 +14,10 @@ import trio
 from gameclient._errors import ConnectError, DisconnectedError
 from gameclient._events import Disconnected, Event, FrameApplied
 from gameclient._link import VANISHED
+from gameclient._requests import REQUEST_SECONDS
 from gameclient._session import JOIN_SECONDS, Session
 from gameclient._target import Address, TargetLike, lookup_failure, numeric_addresses, parse_target, to_addresses
-from gameprotocol import CloseCode
+from gameprotocol import CloseCode, JoinMethod
 
 #: How many events wait for `TrioSession.events`; beyond it the oldest frame is dropped, and counted.
 EVENTS_KEPT: Final = 1024
@@ -56,8 +56,10 @@ class TrioSession(Session):
     async def next_frame(self) -> FrameApplied:
         """Wait until the world has been brought to a newer tick than it is at now. Cancelling it loses nothing.
 
+        While `reconnecting` it waits on.
+
         Raises:
-            DisconnectedError: the connection has ended.
+            DisconnectedError: it is over.
         """
         before = self._newest
         while self._newest is before or self._newest is None:
@@ -67,10 +69,48 @@ class TrioSession(Session):
         return self._newest
 
     async def wait_closed(self) -> Disconnected:
-        """Wait until the connection has ended; why it did. Cancelling it changes nothing."""
+        """Wait until it is over, beyond hope of coming back; why it is. Cancelling it changes nothing."""
         while not self._over:
             await self._news.park()
         return Disconnected(self.close_code, self.close_reason)
+
+    async def request(
+        self,
+        kind: str,
+        payload: Any = None,
+        /,
+        *,
+        timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109 (it fails with an error of its own, as in frame loops)
+        **fields: Any,
+    ) -> Any:
+        """Ask the room for something and wait for its answer.
+
+            item = await session.request("buy", item=3)
+
+        The room answers at a tick. While `reconnecting` the request is kept, and goes when the player is back.
+
+        Args:
+            kind: the request's name.
+            payload: what goes with it; or give its ``fields`` by name.
+            timeout: seconds until it fails; ``math.inf`` for never.
+        Returns:
+            What the room answered.
+        Raises:
+            RequestFailedError: the room says no; ``code`` is for programs, ``reason`` for people.
+            RequestTimeoutError: there was no answer in time.
+            DisconnectedError: the session has ended, or ends before the answer.
+            ValueError, TypeError: as `send`; TypeError also for a payload and fields together.
+
+        Cancellation: nobody waits for the answer any more; the room may do what was asked for all the same.
+        """
+        pending = self.ask(kind, payload, timeout=timeout, **fields)
+        answered = trio.Event()
+        pending.when_done(answered.set)
+        try:
+            await answered.wait()
+        finally:
+            pending.abandon()
+        return pending.result()
 
     # -- for `connect`
 
@@ -93,15 +133,17 @@ class TrioSession(Session):
             while not self._over:
                 self._publish(self.pump())
                 await trio.lowlevel.checkpoint()  # whoever answers this frame with an input does it now
-                self._send_waiting(trio.current_time())
+                if self.joined:
+                    self._steering.send_waiting(trio.current_time())
                 if not self._over:
                     await self._wait()
         finally:
-            self._link.close(CloseCode.NORMAL, "the player left")
+            self._leave(CloseCode.NORMAL, "the player left")
+            link = self._link
             with trio.move_on_after(GOODBYE_SECONDS, shield=True):
-                while not self._link.finish():
-                    await trio.lowlevel.wait_readable(self._link.fileno())
-            self._link.release()
+                while link.fileno() >= 0 and not link.finish():
+                    await trio.lowlevel.wait_readable(link.fileno())
+            link.release()
             self._over = True
             self._news.unpark_all()
 
@@ -128,8 +170,9 @@ class TrioSession(Session):
 
     async def _wait(self) -> None:
         """Return when `pump` may have something to do."""
-        seconds = self._most_seconds()
-        with trio.move_on_after(seconds) as self._waiting:
+        with trio.move_on_at(self._wait_until()) as self._waiting:
+            if self.fileno() < 0:
+                await trio.sleep_forever()
             if not self._link.wants_write:
                 await trio.lowlevel.wait_readable(self.fileno())
                 return
@@ -138,19 +181,25 @@ class TrioSession(Session):
                 await trio.lowlevel.wait_readable(self.fileno())
                 nursery.cancel_scope.cancel()
 
-    def _most_seconds(self) -> float:
-        """How long nothing need be done if nothing comes: a server that waits for an acknowledgement sends nothing."""
-        if not self.joined:
-            return _CONNECTING_SECONDS
-        if self._link.wants_write:
-            return math.inf  # it is acknowledged when there is room
-        return max(0.0, self._acknowledge_at() - trio.current_time())
+    def _wait_until(self) -> float:
+        """Until when nothing need be done if nothing comes: a server that waits for an acknowledgement sends nothing.
+
+        A time and no duration: a clock that jumps from deadline to deadline must reach the very moment.
+        """
+        now = trio.current_time()
+        until = min(self._way.next_check(now), self._talk.next_deadline(now))
+        is_connecting = not (self._link.opened or self._link.closed)
+        if is_connecting or not (self.joined or self.reconnecting):
+            return min(until, now + _CONNECTING_SECONDS)
+        if self.reconnecting or self._link.wants_write:
+            return until  # what is held is acknowledged when there is room
+        return min(until, self._steering.acknowledge_at())
 
     async def _wait_writable(self, until: trio.CancelScope) -> None:
         await trio.lowlevel.wait_writable(self.fileno())
         until.cancel()
 
-    def _output_waits(self) -> None:
+    def _wake(self) -> None:
         self._waiting.cancel()
 
     def _hang_up(self, wait: float) -> None:
@@ -181,6 +230,14 @@ async def connect(
     name: str = "",
     options: Mapping[str, Any] | None = None,
     token: str | None = None,
+    method: JoinMethod = "join_or_create",
+    room_id: str = "",
+    filter: Mapping[str, Any] | None = None,
+    invite: str = "",
+    password: str = "",
+    spectate: bool = False,
+    seat: str | None = None,
+    reconnect: bool = True,
     join_seconds: float = JOIN_SECONDS,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[TrioSession]:
@@ -189,18 +246,28 @@ async def connect(
     Args:
         target: ``ws://host:port/room``, ``wss://...``, or what ``server.local()`` gives.
         name: what the player wants to be called, at most 64 bytes.
-        options: whatever the room wants to know of a joining player.
+        options: whatever the room wants to know of a joining player; of who makes a room, how it should be.
         token: for a server that checks who comes in.
+        method: "join_or_create": the first room that fits, or a new one; "create": a new one; "join": the first that
+            fits; "join_by_id": the one of ``room_id``.
+        room_id: of the room, with ``method="join_by_id"``.
+        filter: what the room's metadata must be: values, or bounds as ``{"level": {"ge": 3, "le": 7}}``, by field.
+        invite: code of a private room; the room is found by it whatever the method.
+        password: of a room that has one.
+        spectate: come to watch.
+        seat: token of a seat that matchmaking reserved; nothing else about how to find a room is needed then.
+        reconnect: come back by itself when the connection is lost and the room keeps the player's seat.
         join_seconds: seconds until joining is given up.
         tls: for wss://, None for the system's certificates and checks.
     Raises:
         ConnectError: the player could not join; the text says what the server answered and what to do.
-        ValueError: the target is no WebSocket URL, or the name is too long.
-        TypeError: the options cannot travel as msgpack.
+        ValueError: the target is no WebSocket URL, or arguments do not fit to each other; the text names the cure.
+        TypeError: the options or the filter cannot travel as msgpack.
         Exception: what callbacks raise.
 
-    A connection that ends while the block runs does not raise by itself: ``events`` ends with `Disconnected`,
-    ``next_frame`` raises `DisconnectedError`.
+    A connection that is lost while the block runs is made again if the room keeps the player's seat; ``events`` tells
+    with `Dropped` and `Returned`. One that ends for good does not raise by itself: ``events`` ends with `Disconnected`,
+    ``next_frame`` and ``request`` raise `DisconnectedError`.
 
     Cancellation, and leaving the block: the server is told, `GOODBYE_SECONDS` at most are spent on its answer.
     """
@@ -210,6 +277,14 @@ async def connect(
         name=name,
         options=options,
         token=token,
+        method=method,
+        room_id=room_id,
+        filter=filter,
+        invite=invite,
+        password=password,
+        spectate=spectate,
+        seat=seat,
+        reconnect=reconnect,
         join_seconds=join_seconds,
         addresses=addresses,
         tls=tls,

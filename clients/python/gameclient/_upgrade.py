@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -40,12 +41,15 @@ class Upgrade:
     Attributes:
         request: the bytes to send.
         connection: the WebSocket library's state machine for odd frames, once ``feed`` has returned bytes.
+        status: of an HTTP answer that refuses, 0 while there is none.
+        retry_after: when to come back as such an answer says, in seconds; None when it does not.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._library = WSConnection(ConnectionType.CLIENT)
         self._received = b""
-        self._status = 0
+        self.status = 0
+        self.retry_after: float | None = None
         self._body = b""
         self.request: bytes = self._library.send(
             Request(host=endpoint.authority, target=endpoint.path, subprotocols=[SUBPROTOCOL])
@@ -60,7 +64,7 @@ class Upgrade:
         Raises:
             RefusedError: the answer is not the one that was hoped for.
         """
-        if not self._status:
+        if not self.status:
             self._received += data
             end = self._received.find(b"\r\n\r\n")
             if end < 0:
@@ -77,7 +81,7 @@ class Upgrade:
 
     def end(self) -> RefusedError:
         """The server has closed the connection before its answer was whole."""
-        if self._status:
+        if self.status:
             return self._refusal()
         if self._received:
             return RefusedError("the server hung up in the middle of its answer: is it a WebSocket server?")
@@ -95,7 +99,8 @@ class Upgrade:
                     self.connection = self._library.connection
                     return True
                 if isinstance(event, RejectConnection):
-                    self._status = event.status_code
+                    self.status = event.status_code
+                    self.retry_after = _retry_after(event.headers)
                     if not event.has_body:
                         raise self._refusal()
                 elif isinstance(event, RejectData):
@@ -114,10 +119,18 @@ class Upgrade:
 
     def _refusal(self) -> RefusedError:
         try:
-            phrase = f" {HTTPStatus(self._status).phrase}"
+            phrase = f" {HTTPStatus(self.status).phrase}"
         except ValueError:
             phrase = ""
         text = " ".join(self._body.decode("utf-8", "replace").split())[:_SHOWN_CHARACTERS]
         said = f" ({text})" if text else ""
-        advice = _ADVICE.get(self._status, "check the address")
-        return RefusedError(f"the server answered {self._status}{phrase}{said}: {advice}")
+        advice = _ADVICE.get(self.status, "check the address")
+        return RefusedError(f"the server answered {self.status}{phrase}{said}: {advice}")
+
+
+def _retry_after(fields: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """The seconds in a Retry-After field (RFC 9110, 10.2.3); a date is not read, for clocks differ."""
+    for name, value in fields:
+        if name.lower() == b"retry-after" and value.isdigit() and len(value) <= 6:
+            return float(value)
+    return None
