@@ -197,7 +197,8 @@ class RoomLoop:
     @property
     def next_seconds(self) -> float:
         """When `advance` is to be called: when something is due, but no sooner than the room may tick again."""
-        return max(self._earliest, self.due_seconds)
+        is_told = self._drain is not None or self.is_ending
+        return self.due_seconds if is_told else max(self._earliest, self.due_seconds)
 
     @property
     def due_seconds(self) -> float:
