@@ -126,6 +126,10 @@ class Window:
                 self.say(f"{who}: {text}")
             case gameclient.MessageReceived("round over", [number, who, score]):
                 self.say(f"{who} wins round {number} with {score} points")
+            case gameclient.Dropped(_, reason):
+                self.say(f"connection lost: {reason}")
+            case gameclient.Returned(_, seconds_away):
+                self.say(f"back after {seconds_away:.1f} s")
 
     def burst(self, x: float, y: float, count: int, colour: tuple[int, int, int]) -> None:
         for _ in range(count):
@@ -137,7 +141,7 @@ class Window:
         self.smooth.advance(self.session, seconds)
         ships = list(self.smooth.entities(self.session, "Ship"))
         for ship, x, y, _ in ships:
-            if ship.mine:
+            if ship.mine or (self.session.spectator and ship == self.session.state.leader):
                 self.camera = (x, y)
         self.screen.fill(SKY)
         self.draw_stars()
@@ -245,6 +249,9 @@ class Window:
             age = session.stats.frame_age or 0.0
             late = f"  no news for {age:.1f} s" if age > 0.5 else ""
             state = f"{session.room}  {session.tick_rate:g} Hz  {(session.rtt or 0) * 1000:.0f} ms{late}"
+            if session.reconnecting:
+                self.panel(pygame.Rect(WIDTH // 2 - 190, HEIGHT // 2 - 40, 380, 80))
+                self.write(self.large, "reconnecting ...", TEXT, (WIDTH / 2, HEIGHT / 2))
         else:
             state = session.close_reason if session.closed else "joining ..."
             self.write(self.font, state, BAD if session.closed else TEXT, (WIDTH / 2, HEIGHT / 2))
@@ -265,7 +272,8 @@ def play(session: gameclient.Session, frames: int | None, screenshot: str | None
         keys = pygame.key.get_pressed()
         left, right = keys[pygame.K_LEFT] or keys[pygame.K_a], keys[pygame.K_RIGHT] or keys[pygame.K_d]
         thrust = keys[pygame.K_UP] or keys[pygame.K_w]
-        session.send_input(turn=float(right - left), thrust=thrust, shoot=keys[pygame.K_SPACE])
+        if not session.spectator:
+            session.send_input(turn=float(right - left), thrust=thrust, shoot=keys[pygame.K_SPACE])
         window.draw(min(0.1, clock.tick(60) / 1000))
         pygame.display.flip()
         frames = None if frames is None else frames - 1
@@ -277,6 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("url", nargs="?", default="ws://127.0.0.1:8765/arena")
     parser.add_argument("--name", default="pilot", help="what others see")
+    parser.add_argument("--watch", action="store_true", help="look on; the camera follows who leads")
     parser.add_argument("--local", action="store_true", help="play against a server in this program")
     parser.add_argument("--frames", type=int, help="end after so many pictures")
     parser.add_argument("--screenshot", help="save the last picture to this file")
@@ -290,7 +299,7 @@ def main() -> None:
             from gameserver.demo.arena import Arena
 
             target = stack.enter_context(serve_in_thread(Arena)).local()
-        session = stack.enter_context(gameclient.open(target, name=arguments.name))
+        session = stack.enter_context(gameclient.open(target, name=arguments.name, spectate=arguments.watch))
         play(session, arguments.frames, arguments.screenshot)
     pygame.quit()
 

@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gameprotocol import Frame, Hello, Replica, Welcome, unpack_from_client, unpack_from_server
+from gameprotocol import (
+    Frame,
+    Hello,
+    Kind,
+    Replica,
+    Returned,
+    Welcome,
+    encode_message,
+    encode_reply,
+    encode_request,
+    unpack_from_client,
+    unpack_from_server,
+)
 from gameprotocol._columns import unpack_column, unpack_ids
 from gameprotocol._fields import Angle, Bool, FieldKind, Float32, Int, Uint
 from gameprotocol._hashing import digest_buckets, rows_hash
@@ -67,7 +79,7 @@ def numbers(cell: str) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def test_there_is_an_example_of_every_message() -> None:
-    assert {unpack_from_server(message)[0] for message, _ in examples()} == {1, 2, 3, 4, 5, 6, 7}
+    assert {unpack_from_server(message)[0] for message, _ in examples()} == set(Kind)
 
 
 @pytest.mark.parametrize(("message", "text"), examples())
@@ -75,14 +87,40 @@ def test_hex_decodes_to_the_json_beside_it(message: bytes, text: str) -> None:
     assert shown(unpack_from_server(message)) == json.loads(text)
 
 
-def test_hello_and_welcome_are_what_the_code_writes() -> None:
-    by_kind = {unpack_from_server(message)[0]: message for message, _ in examples()}
-    hello = Hello.from_items(unpack_from_client(by_kind[1]))
-    welcome = Welcome.from_items(unpack_from_server(by_kind[2]))
-    assert hello.encode() == by_kind[1]
+def of_kind(kind: Kind) -> list[bytes]:
+    """The examples of one kind of message."""
+    return [message for message, _ in examples() if unpack_from_server(message)[0] == kind]
+
+
+def test_hellos_are_what_the_code_writes() -> None:
+    hellos = [Hello.from_items(unpack_from_client(message)) for message in of_kind(Kind.HELLO)]
+    assert [hello.encode() for hello in hellos] == of_kind(Kind.HELLO)
+    assert [(hello.method, hello.seat is None) for hello in hellos] == [
+        ("join_or_create", True),
+        ("join", True),
+        ("join_or_create", False),
+    ]
+
+
+def test_welcome_and_returned_are_what_the_code_writes() -> None:
+    (welcome_message,), (returned_message,) = of_kind(Kind.WELCOME), of_kind(Kind.RETURNED)
+    welcome = Welcome.from_items(unpack_from_server(welcome_message))
     assert welcome.read_schema().tables[0].name == "Ship"
-    items = unpack_from_server(welcome.encode())
-    assert items == unpack_from_server(by_kind[2])
+    assert unpack_from_server(welcome.encode()) == unpack_from_server(welcome_message)
+    returned = Returned.from_items(unpack_from_server(returned_message))
+    assert returned.encode() == returned_message
+    assert returned.player == welcome.player
+    assert returned.seat != welcome.seat
+
+
+def test_messages_requests_and_replies_are_what_the_code_writes() -> None:
+    for message in of_kind(Kind.MESSAGE):
+        assert encode_message(*unpack_from_server(message)[1:]) == message
+    for message in of_kind(Kind.REQUEST):
+        assert encode_request(*unpack_from_server(message)[1:]) == message
+    for message in of_kind(Kind.REPLY):
+        _, number, code, payload = unpack_from_server(message)
+        assert encode_reply(number, payload, code) == message
 
 
 def test_frames_lead_to_the_states_that_are_shown() -> None:

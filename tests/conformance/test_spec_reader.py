@@ -10,7 +10,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +354,66 @@ def read_header(items: list[Any]) -> tuple[dict[str, Any], int | None]:
     return header, items[2]
 
 
+# -- messages besides frames -------------------------------------------------------------------------------------------
+
+
+def want_key(told: Any, key: str, fits: Callable[[Any], bool], *default: Any) -> None:
+    """A key of a map, which may be left out if it has a default."""
+    want(isinstance(told, dict) and (key in told or bool(default)), f"{key} is missing")
+    want(fits(told.get(key, *default)), key)
+
+
+def is_text(item: Any) -> bool:
+    return type(item) is str
+
+
+def is_u32(item: Any) -> bool:
+    return is_int(item) and 0 <= item <= U32
+
+
+def is_player(item: Any) -> bool:
+    return is_int(item) and 1 <= item <= 65535
+
+
+def is_seconds(item: Any) -> bool:
+    return type(item) in (int, float) and item >= 0
+
+
+def check_server_message(message: bytes) -> None:
+    """Refuse a malformed message of a server that is no frame."""
+    items = decode(message)
+    want(isinstance(items, list) and bool(items) and is_int(items[0]), "an array with a kind")
+    want(len(items) >= {2: 2, 5: 3, 9: 4, 10: 2}[items[0]], "items")
+    if items[0] == 2:
+        for key in ("room", "room_id"):
+            want_key(items[1], key, is_text)
+        want_key(items[1], "player", is_player)
+        want_key(items[1], "tick", is_u32)
+        want_key(items[1], "tick_rate", lambda rate: type(rate) in (int, float) and (rate == 0 or 0.001 <= rate <= 1e4))
+        want_key(items[1], "schema", lambda schema: isinstance(schema, dict))
+        check_schema(items[1]["schema"])
+        want_key(items[1], "message_bytes", is_u32, 4096)
+        want_key(items[1], "server", is_text, "")
+        want_key(items[1], "seat", lambda seat: seat is None or is_text(seat), None)
+        want_key(items[1], "seat_seconds", is_seconds, 0.0)
+        want_key(items[1], "spectator", lambda spectator: type(spectator) is bool, False)
+        want_key(items[1], "delay_seconds", is_seconds, 0.0)
+    elif items[0] == 5:
+        want(is_text(items[1]), "a name")
+    elif items[0] == 9:
+        want(is_u32(items[1]) and (items[2] is None or is_text(items[2])), "a reply")
+    else:
+        want_key(items[1], "player", is_player)
+        want_key(items[1], "tick", is_u32)
+        want_key(items[1], "seat", is_text)
+        want_key(items[1], "seat_seconds", is_seconds, 0.0)
+        want_key(items[1], "inputs", is_u32, 0)
+        want_key(items[1], "messages", is_u32, 0)
+
+
+# -- values and hashes -------------------------------------------------------------------------------------------------
+
+
 def as_integer(value: Any) -> int:
     """The integer that stands for a value in the desync hash."""
     if isinstance(value, (str, bytes)):
@@ -398,6 +458,12 @@ def load(suite: str) -> list[Any]:
     """The vector files of one suite, as pytest parameters."""
     found = [(path.stem, json.loads(path.read_text())) for path in sorted(VECTORS.glob("*.json"))]
     return [pytest.param(vector, id=name) for name, vector in found if vector["suite"] == suite]
+
+
+def refused_messages() -> list[Any]:
+    """Each malformed message of a server, as a pytest parameter."""
+    cases = [case for given in load("refused-messages") for case in given.values[0]["cases"]]
+    return [pytest.param(bytes.fromhex(case["message"]), case, id=case["note"]) for case in cases]
 
 
 def outcome(reader: Reader, message: str) -> dict[str, Any]:
@@ -464,3 +530,19 @@ def test_digests(vector: Any) -> None:
 def test_items_of_messages(vector: Any) -> None:
     for case in vector["cases"]:
         assert shown(decode(bytes.fromhex(case["message"]))) == case["items"], case["note"]
+
+
+@pytest.mark.parametrize("vector", load("messages"))
+def test_takes_good_server_messages(vector: Any) -> None:
+    for case in vector["cases"] if vector["from"] == "server" else []:
+        check_server_message(bytes.fromhex(case["message"]))
+
+
+def test_there_are_malformed_server_messages_of_each_kind() -> None:
+    assert {given.values[1]["kind"] for given in refused_messages()} == {"welcome", "returned", "reply"}
+
+
+@pytest.mark.parametrize(("message", "case"), refused_messages())
+def test_refuses_malformed_server_messages(message: bytes, case: Any) -> None:
+    with pytest.raises(RefusedError):
+        check_server_message(message)

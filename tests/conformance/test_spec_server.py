@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,8 @@ import trio
 from gameprotocol import SUBPROTOCOL, limits
 from gameserver import Entity, Input, Room, fixed
 from gameserver.server import Server, serve
-from tests.support.raw_client import RawClient, frame, until, upgrade_request
+from tests.conformance.spec_link import Client, clients_of, is_frame
+from tests.support.raw_client import frame, until, upgrade_request
 
 VECTORS = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 HELLO = msgpack.packb([1, {}])
@@ -59,62 +60,12 @@ class Eager(Room):
     missing_input = "neutral"
 
 
-class Client:
-    """A raw client that decodes what comes."""
-
-    def __init__(self, server: Server) -> None:
-        self.raw = RawClient(server.open_socket())
-        self._read = 0
-
-    async def open(self, *messages: bytes, path: str = PATH, offer: str = SUBPROTOCOL) -> None:
-        request = upgrade_request(path, Sec_WebSocket_Protocol=offer)
-        await self.raw.send(request + b"".join(map(frame, messages)))
-
-    async def send(self, *messages: bytes) -> None:
-        await self.raw.send(b"".join(map(frame, messages)))
-
-    async def next(self) -> Any:
-        """The next message, decoded."""
-        await self.raw.until_frames(self._read + 1)
-        payload = self.raw.frames[self._read]
-        assert isinstance(payload, bytes), payload
-        self._read += 1
-        return msgpack.unpackb(payload)
-
-    async def pending(self) -> list[Any]:
-        """What has come and was not looked at yet."""
-        messages = []
-        while True:
-            with trio.move_on_after(0.05) as looking:
-                messages.append(await self.next())
-            if looking.cancelled_caught:
-                return messages
-
-    async def until(self, wanted: Callable[[Any], bool]) -> Any:
-        """The first message for which ``wanted`` is true."""
-        while True:
-            message = await self.next()
-            if wanted(message):
-                return message
-
-    async def code(self) -> int:
-        """The code with which the server closes."""
-        return (await self.raw.until_close())[0]
-
-
 @asynccontextmanager
 async def served() -> AsyncIterator[tuple[Server, Client]]:
     with trio.fail_after(5):
         async with serve(Arena, Silent, Eager, tick_rate=TICK_RATE) as server:
-            client = Client(server)
-            try:
-                yield server, client
-            finally:
-                client.raw.sock.close()
-
-
-def is_frame(message: Any) -> bool:
-    return bool(message[0] == 3)
+            with clients_of(server) as connect:
+                yield server, connect()
 
 
 async def test_the_welcome_comes_first_then_a_full_frame_then_deltas() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import typing
 from pathlib import Path
@@ -17,14 +18,20 @@ from gameprotocol import (
     InputHeader,
     InputSchema,
     Kind,
+    Returned,
     Schema,
     TableSchema,
     Welcome,
     limits,
 )
 from gameprotocol import _fields as kinds
-from gameprotocol._messages import SUBPROTOCOL, FrameHeader
-from gameserver.net import bounds
+from gameprotocol._messages import SUBPROTOCOL, FrameHeader, JoinMethod
+from gameserver.net import Limits, bounds
+from gameserver.rooms import metadata
+from gameserver.rooms.house import RESERVATION_SECONDS
+from gameserver.rooms.room import EVENT_RATE
+from gameserver.rooms.seats import make_invite_code
+from gameserver.world.publish import history_ticks
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = (ROOT / "protocol" / "SPEC.md").read_text()
@@ -92,10 +99,40 @@ def test_limits(index: int, module: Any, all_of_it: bool) -> None:
 
 @pytest.mark.parametrize(
     ("index", "struct"),
-    [(0, Hello), (1, Welcome), (2, TableSchema), (3, InputSchema)],
+    [(0, Hello), (1, Welcome), (2, Returned), (3, TableSchema), (4, InputSchema)],
 )
 def test_keys_of_maps(index: int, struct: type[msgspec.Struct]) -> None:
     assert defaults(tables("| key | type | default | meaning |")[index]) == struct_defaults(struct)
+
+
+def test_methods_of_joining() -> None:
+    rows = one_table("| `method` | the room | when there is none |")
+    assert {row[0].strip("`") for row in rows} == set(typing.get_args(JoinMethod))
+
+
+def test_operators_of_filters() -> None:
+    rows = one_table("| in the filter | holds when the value |")
+    told = {operator for row in rows for operator in re.findall(r'"(\w+)":', row[0])}
+    assert told | {"eq"} == set(metadata._OPERATORS)
+    assert f"at most {metadata.FILTER_CHOICES}" in str(rows)
+
+
+def test_figures_of_joining_and_returning() -> None:
+    text = " ".join(SPEC.split())  # lines may break anywhere
+    assert f"at most {EVENT_RATE:.0f} times a second" in text
+    assert f"its invite code finds it: {len(make_invite_code())} capital letters" in text.lower()
+    assert f"Text has at most {metadata.METADATA_TEXT_CHARACTERS} characters" in text
+    assert f"lapses after about {RESERVATION_SECONDS:.0f} seconds" in text
+    assert f"up to {limits.MESSAGE_QUEUE_BYTES} bytes; when it is more the seat is gone" in text
+    assert f"at most {history_ticks(math.inf)}." in text
+    told = re.search(r"beside one message in each tick (\d+) messages and (\d+) bytes a second", text)
+    assert told is not None
+    assert (float(told[1]), float(told[2])) == (Limits().messages_per_second, Limits().bytes_per_second)
+
+
+def test_every_section_that_is_named_is_there() -> None:
+    headings = set(re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", SPEC, re.MULTILINE))
+    assert set(re.findall(r"[Ss]ections? (\d+(?:\.\d+)?)", SPEC)) <= headings
 
 
 def test_keys_of_the_schema() -> None:

@@ -14,13 +14,17 @@ from gameprotocol import (
     Frame,
     Hello,
     InputHeader,
+    Kind,
     ProtocolError,
     Replica,
+    Returned,
     Schema,
     Welcome,
     encode_acknowledge,
     encode_input,
     encode_message,
+    encode_reply,
+    encode_request,
     encode_resync,
     unpack_from_client,
     unpack_from_server,
@@ -34,8 +38,7 @@ from tools.vectors.replicas import play_one
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "protocol" / "vectors"
-SUITES = ("replica", "refused", "fields", "hash", "digests", "messages", "hellos", "schemas")
-KINDS = {"hello": 1, "welcome": 2, "frame": 3, "input": 4, "message": 5, "acknowledge": 6, "resync": 7}
+SUITES = ("replica", "refused", "fields", "hash", "digests", "messages", "hellos", "schemas", "refused-messages")
 
 
 class Steer(Input):
@@ -146,14 +149,14 @@ def encode(kind: str, items: list[Any]) -> bytes:
         return encode_input(sequence, tick, acknowledged, client_time, items[2])
     if kind == "acknowledge":
         return encode_acknowledge(*items[1:])
-    return encode_resync(*items[1:]) if kind == "resync" else encode_message(*items[1:])
+    return {"resync": encode_resync, "message": encode_message, "request": encode_request}[kind](*items[1:])
 
 
 def test_client_messages_are_written_to_the_byte() -> None:
     (vector,) = (given.values[0] for given in load("messages") if given.values[0]["from"] == "client")
     for case in vector["cases"]:
         items = from_json(case["items"])
-        assert items[0] == KINDS[case["kind"]], case["note"]
+        assert items[0] == Kind[case["kind"].upper()], case["note"]
         assert encode(case["kind"], items).hex() == case["message"], case["note"]
 
 
@@ -173,7 +176,12 @@ def test_client_messages_are_understood_by_a_server() -> None:
             assert [digest.astype("<u4").tobytes() for digest in digests or []] == (items[4] if items[4:] else [])
         elif case["kind"] == "hello":
             hello = Hello.from_items(items)
-            assert (hello.name, hello.options) == (items[1]["name"], items[1]["options"])
+            assert {name: getattr(hello, name) for name in items[1]} == items[1], case["note"]
+
+
+def test_there_is_a_case_of_every_message_but_frames() -> None:
+    kinds = {case["kind"] for given in load("messages") for case in given.values[0]["cases"]}
+    assert kinds == {kind.name.lower() for kind in Kind} - {"frame"}
 
 
 def test_server_messages_are_understood_by_a_client() -> None:
@@ -181,16 +189,45 @@ def test_server_messages_are_understood_by_a_client() -> None:
     for case in vector["cases"]:
         items = unpack_from_server(bytes.fromhex(case["message"]))
         assert items == from_json(case["items"])
+        assert items[0] == Kind[case["kind"].upper()], case["note"]
         if case["kind"] == "welcome":
-            welcome = Welcome.from_items(items)
-            assert (welcome.room, welcome.player, welcome.tick_rate) == ("arena", 12, 20.0)
-            schema = welcome.read_schema()
-            assert [table.name for table in schema.tables] == ["Ship"]
-            assert schema.input is not None
-            told = items[1]["schema"]["input"]
-            assert schema.input.per_tick == told.get("per_tick", 1)
-            assert schema.input.missing == told.get("missing", "repeat")
-            assert [field.default for field in schema.input.fields] == [field["default"] for field in told["fields"]]
+            check_welcome(items)
+        elif case["kind"] == "returned":
+            returned = Returned.from_items(items)
+            assert {name: getattr(returned, name, 1) for name in items[1]} == items[1], case["note"]
+
+
+def check_welcome(items: list[Any]) -> None:
+    """A welcome is read as it says."""
+    welcome = Welcome.from_items(items)
+    told = {name: item for name, item in items[1].items() if name not in ("schema", "new_key")}
+    assert {name: getattr(welcome, name) for name in told} == told
+    schema = welcome.read_schema()
+    assert [table.name for table in schema.tables] == ["Ship"]
+    assert schema.input is not None
+    given = items[1]["schema"]["input"]
+    assert schema.input.per_tick == given.get("per_tick", 1)
+    assert schema.input.missing == given.get("missing", "repeat")
+    assert [field.default for field in schema.input.fields] == [field["default"] for field in given["fields"]]
+
+
+def test_replies_are_written_as_the_vectors_have_them() -> None:
+    (vector,) = (given.values[0] for given in load("messages") if given.values[0]["from"] == "server")
+    replies = [from_json(case["items"]) for case in vector["cases"] if case["kind"] == "reply"]
+    messages = [case["message"] for case in vector["cases"] if case["kind"] == "reply"]
+    assert len(replies) == 5
+    for (_, number, code, payload, *more), message in zip(replies, messages, strict=True):
+        assert more or encode_reply(number, payload, code).hex() == message
+
+
+@pytest.mark.parametrize("vector", load("refused-messages"))
+def test_malformed_server_messages_are_refused(vector: Any) -> None:
+    readers: dict[str, Callable[[Any], object]] = {"welcome": Welcome.from_items, "returned": Returned.from_items}
+    cases = [case for case in vector["cases"] if case["kind"] in readers]  # a reply has no reader on this side
+    assert len(cases) > 30
+    for case in cases:
+        items = unpack_from_server(bytes.fromhex(case["message"]))
+        assert refusal_of(partial(readers[case["kind"]], items)) == 1007, case["note"]
 
 
 @pytest.mark.parametrize("vector", load("hellos"))

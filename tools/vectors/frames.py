@@ -55,6 +55,26 @@ def frames_baseline() -> Json:
     return play("Baselines.", [uint_table(8)], steps)
 
 
+@topic("frames-return")
+def frames_return() -> Json:
+    """What comes first after a return: the baseline is what counts, however long ago it was."""
+    start = chunk(0, whole=[[u8(1, 1, 1)], u8(10, 20, 30)])
+    away = chunk(0, [[u8(1)], 0, 11], removed=[u8(2)], whole=[[u8(4)], 40])
+    held = sum(row_hash(0, id, [n]) for id, n in ((1, 11), (3, 30), (4, 40))) % (1 << 32)
+    steps = [
+        ("full frame", frame(1000, 0, start)),
+        ("delta from tick 1000", frame(1005, 5)),
+        ("back after 400 ticks: a delta from tick 1005, the last that was applied", frame(1405, 400, away, said=held)),
+        ("the next frame is a delta like any other", frame(1406, 1, chunk(0, [[u8(4)], 0, [i8(1)]]))),
+        ("again after 400 ticks, but from a tick before the last that was applied", frame(1805, 400, away)),
+        ("so a full frame", frame(1806, 0, chunk(0, whole=[[u8(3, 1)], u8(30, 41)]))),
+        ("back after 16384 ticks, the most that a server does", frame(18190, 16384, chunk(0, removed=[u8(3)]))),
+        ("the largest back there is", frame(83725, 65535, chunk(0, [None, 0, [i8(-1)]]))),
+        ("back with nothing changed", frame(84125, 400)),
+    ]
+    return play("The first frames after returns.", [uint_table(8)], steps)
+
+
 @topic("frames-hash")
 def frames_hash() -> Json:
     """A hash that is right, one that is not, and the repair."""
