@@ -35,7 +35,7 @@ class Watcher(Protocol):
     """Whoever waits for a link: a room's poller, or the connection's own task before the hello."""
 
     def wake(self, link: Link) -> None:
-        """``link`` has messages, or may be read again, although its socket is silent."""
+        """``link`` has messages, or may be read or written to again, although its socket is silent."""
 
     def release(self, link: Link) -> None:
         """``link`` has closed: stop watching its socket at once, and show the link to its owner once more."""
@@ -340,6 +340,8 @@ class Link:
         finally:
             self._draining = False
             self.blocked = self.closed or bool(self._pending)
+            if not self.blocked and self._watcher is not None:
+                self._watcher.wake(self)  # a room that sleeps may have newer state for it
             if self._drained is not None:
                 self._drained.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gameprotocol import Kind, message_kind
 from gameserver.net import Link
 
-#: What changes nothing of the game.
+#: What the game need not know of.
 _QUIET = frozenset((Kind.ACKNOWLEDGE, Kind.RESYNC))
 
 

@@ -60,6 +60,7 @@ class Delivery:
         self._room = room
         self._published = published
         self._sight = sight
+        self.unconfirmed: Mapping[Player, int] = {}
         self._remember_until = 0
         self._sent_ticks = 0
         self._sent_counts = [0] * _COUNTED_TICKS  # by tick, of the last ones: which of the sent ticks it was
@@ -328,11 +329,12 @@ class Delivery:
     def _note_known_tick(self, seats: Mapping[Link, Player], skipped: int, held: Collection[Player]) -> None:
         """Tell the world which freed ids no player holds any more."""
         known = tick = self._published.tick
-        if skipped or held:
+        if skipped or held or self.unconfirmed:
             if tick % KNOWN_TICKS:
                 return  # what was known then still holds
             ticks = [player._baseline or player._held_tick for player in seats.values()]
             ticks += [player._held.oldest_tick for player in held if player._held is not None]
+            ticks += self.unconfirmed.values()
             known = min((held_tick for held_tick in ticks if held_tick), default=known)
             known = max(known, tick - limits.LONGEST_REST_TICKS)
         self._room.world.note_known_tick(known)

@@ -189,7 +189,13 @@ def _resolve(annotation: Any, function: Any, room_class: type, where: str) -> An
 
 
 def _without_payload(method: Any) -> Callable[[Any, Any, Any], Any]:
-    return lambda room, player, _: method(room, player)
+    if not inspect.iscoroutinefunction(method):
+        return lambda room, player, _: method(room, player)
+
+    async def call(room: Any, player: Any, _: Any) -> Any:
+        return await method(room, player)
+
+    return call
 
 
 # -- payloads

@@ -331,6 +331,7 @@ class RoomLoop:
         arrivals = self._read_links()
         if not self._has_event(arrivals, began):
             self._reception.receive(arrivals)
+            self._resyncs.grant(self.room._periods)
             self._delivery.send_again(self.seating.connected, clock())
             return
         self._deadline = began
@@ -372,11 +373,13 @@ class RoomLoop:
 
     def _next_event_seconds(self) -> float:
         """When something happens although nothing comes."""
-        due = self.room._timers.next_due()
-        timer = math.inf if due is None else self._time_origin + due
+        due, resync = self.room._timers.next_due(), self._resyncs.next_due
         if not self.room.tick or self.seating.has_joiners:  # who came while it stood still has woken it already
             return -math.inf
-        return min(timer, self.seating.next_seconds)
+        timer = math.inf if due is None else self._time_origin + due
+        # A little later than its period begins, so that it has begun whatever rounding says.
+        full_frame = math.inf if resync is None else self._time_origin + (resync + 0.01) * _EVENT_SECONDS
+        return min(timer, full_frame, self.seating.next_seconds)
 
     # -- at the end
 
@@ -433,7 +436,7 @@ class RoomLoop:
         seating.take_leave()
         if seating.keeps_seats:
             seating.expire()
-        self._resyncs.grant(self.room.tick)
+        self._resyncs.grant(self.room._periods)
 
     # -- step, publish, send
 

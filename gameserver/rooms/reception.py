@@ -122,7 +122,7 @@ class Reception:
         room.stats.resyncs += 1
         differs = bool(expected or found)
         room.stats.desyncs += differs
-        if not self._resyncs.ask(player, room.tick):
+        if not self._resyncs.ask(player, room._periods):
             return
         fields: dict[str, Any] = {"room": f"{room.name}/{room.id}", "player": player.number, "name": player.name}
         if not differs:

@@ -14,6 +14,9 @@ RESYNC_SECONDS: Final = 1.0
 class Resyncs:
     """Who has asked for a full frame, and when it is due.
 
+    Time is counted in ticks; in a room without a tick rate, where they tell nothing of it, in periods of the rate that
+    it has at most.
+
     Args:
         tick_rate: of the room, in Hz.
     """
@@ -39,6 +42,11 @@ class Resyncs:
                 player._forget_baseline()
                 player._pace.restart()  # it dropped deltas, and so has acknowledged none
                 del self._due[player]
+
+    @property
+    def next_due(self) -> int | None:
+        """When `grant` has something to do; None when nobody waits."""
+        return min(self._due.values(), default=None)
 
     def forget(self, player: Player) -> None:
         """The player has left."""

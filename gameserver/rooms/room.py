@@ -338,6 +338,11 @@ class Room:
         if self._house is not None:
             self._house._note_change(self)
 
+    @property
+    def _periods(self) -> int:
+        """Time as a count: ticks, or what would be ticks in a room without a tick rate."""
+        return math.floor(self.time * self.rate) if self.is_event_driven else self.tick
+
     def _detach(self) -> None:
         """Nobody runs it any more."""
         self._look_up, self._game_time = _nobody_runs_it, _no_time

@@ -81,7 +81,6 @@ class Seating:
         held: players whose connection is lost, in the order of losing it.
         poller: reads the links; None while there are none, for it has a descriptor.
         changed: is called when the number of free seats may have changed.
-        emptied_seconds: when the last one left, None before and while somebody is here.
     """
 
     def __init__(
@@ -112,10 +111,12 @@ class Seating:
         self.held: dict[Player, None] = {}
         self.poller: Poller[Player] | None = None
         self.changed: Callable[[], None] = _nothing
-        self.emptied_seconds: float | None = None
+        self._emptied_seconds: float | None = None
         self._joining: list[_Joiner] = []
         self._reserved: dict[str, Reservation] = {}
-        self._unconfirmed: dict[Player, None] = {}  # may have been told a new token in vain
+        # Those who may have been told a new token in vain, and the oldest tick that their clients may hold then.
+        self._unconfirmed: dict[Player, int] = {}
+        delivery.unconfirmed = self._unconfirmed
         self._next_number = 1
 
     # -- for the directory, at any time
@@ -151,6 +152,12 @@ class Seating:
         return bool(self.held) or bool(self._reserved)
 
     @property
+    def emptied_seconds(self) -> float | None:
+        """When the last one left, or the last reserved seat lapsed; None before, and while somebody is here."""
+        self._lapse()
+        return self._emptied_seconds
+
+    @property
     def next_seconds(self) -> float:
         """When the next held or reserved seat lapses; infinity when there is none."""
         self._lapse()  # whoever sleeps until then would otherwise be woken by what is over already, again and again
@@ -161,7 +168,7 @@ class Seating:
     def admit(self, link: Link, hello: Hello, identity: Identity | None = None) -> None:
         """Let somebody in at the next tick; from now on nobody else may read the link."""
         self._joining.append(_Joiner(link, hello, identity, None))
-        self.emptied_seconds = None
+        self._emptied_seconds = None
         self._wake()
         self.changed()
 
@@ -170,7 +177,7 @@ class Seating:
         reservation = Reservation(hello, identity, self._clock() + seconds)
         token = self._tokens.issue(SeatHolder(self, reservation))
         self._reserved[token] = reservation
-        self.emptied_seconds = None
+        self._emptied_seconds = None
         self._wake()  # it may be paused, and has to look when this lapses
         self.changed()
         return token
@@ -180,7 +187,8 @@ class Seating:
         assert hello.seat is not None
         self._lapse()
         if isinstance(seat, Player):
-            if self._room._players.get(seat.number) is not seat:
+            self._confirm(seat)  # a room without a tick rate may not have done so yet
+            if self._room._players.get(seat.number) is not seat or hello.seat not in (seat._token, seat._used_token):
                 return False
             self._joining.append(_Joiner(link, hello, None, seat))
             self._wake()
@@ -255,6 +263,7 @@ class Seating:
             player._unlogged = 1
         if player.is_spectator:
             room.on_spectator_join(player)
+            self.changed()
         else:
             room.on_join(player)
 
@@ -273,21 +282,23 @@ class Seating:
             link.close(CloseCode.SEAT_GONE, "too much was missed: join anew")
             self._leave(player, "missed too many messages")
             return
+        oldest_tick = player._held.oldest_tick
         self._delivery.resume(player, hello.tick)
         player._held = None
         self.held.pop(player, None)
         player._link = link
         player._start_anew(room._make_pace(), room.tick, hello.tick)
+        player._pace.restart()  # nothing is on its way on this connection, whatever the client holds
         player._client_time = None
         self.connected[link] = player
         self._watch(link, player)
-        self._rotate(player, hello)
+        self._rotate(player, hello, oldest_tick)
         player._outbox[:] = [binary_frame(self._returned(player).encode()), *missed, *player._outbox]
         player._unlogged = 1 + len(missed)
         room.stats.returns += 1
         room.on_return(player)
 
-    def _rotate(self, player: Player, hello: Hello) -> None:
+    def _rotate(self, player: Player, hello: Hello, oldest_tick: int) -> None:
         """A new token. The one that was shown counts until the client has answered: this answer may be lost."""
         if player._used_token and player._used_token != hello.seat:
             self._tokens.revoke(player._used_token)
@@ -295,20 +306,19 @@ class Seating:
             self._tokens.revoke(player._token)
         player._used_token = hello.seat or ""
         player._token = self._tokens.issue(SeatHolder(self, player))
-        self._unconfirmed[player] = None
+        self._unconfirmed[player] = oldest_tick
 
-    def _confirm(self) -> None:
+    def _confirm(self, player: Player) -> None:
         """Whoever has applied a frame on its new connection has the new token too; the old one is used up."""
-        for player in [*self._unconfirmed]:
-            if player.acknowledged_tick >= player._joined_tick:
-                self._tokens.revoke(player._used_token)
-                player._used_token = ""
-                del self._unconfirmed[player]
+        if player in self._unconfirmed and player.acknowledged_tick >= player._joined_tick:
+            self._tokens.revoke(player._used_token)
+            player._used_token = ""
+            del self._unconfirmed[player]
 
     def take_leave(self) -> None:
         """Drop those whose connection is lost, let those go who left."""
-        if self._unconfirmed:
-            self._confirm()
+        for player in [*self._unconfirmed]:
+            self._confirm(player)
         if self.poller is None:
             return
         for link, player in self.poller.take_closed():
@@ -337,7 +347,8 @@ class Seating:
         self._disconnect(link, player)
         now, reason = self._clock(), _reason(link)
         player._take_outbox(self._room.tick)
-        player._held = HeldSeat(now, math.inf, reason, player.acknowledged_tick, views)
+        oldest_tick = self._unconfirmed.get(player, player.acknowledged_tick)
+        player._held = HeldSeat(now, math.inf, reason, oldest_tick, views)
         self.held[player] = None
         self._room.stats.drops += 1
         self._room.on_drop(player, reason)
@@ -378,8 +389,8 @@ class Seating:
         self.changed()
 
     def _note_empty(self) -> None:
-        if self.is_empty and not self._reserved and self.emptied_seconds is None:
-            self.emptied_seconds = self._clock()
+        if self.is_empty and not self._reserved and self._emptied_seconds is None:
+            self._emptied_seconds = self._clock()
 
     def _watch(self, link: Link, player: Player) -> None:
         if self.poller is None:

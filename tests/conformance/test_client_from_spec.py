@@ -1452,7 +1452,6 @@ def test_nothing_is_lost_or_doubled_however_often_the_connection_breaks(fast: st
         assert (ann.hashes_different, ann.resyncs) == (0, [])
 
 
-@pytest.mark.xfail(reason="the pace of a new connection takes tick 0 for what the client holds")
 def test_a_client_without_its_replica_comes_back_to_a_full_frame(fast: str) -> None:
     with SpecClient(fast, "Ann", timeout=1.0) as ann:
         ann.watch(lambda: bool(ann.own()), 200)

@@ -537,7 +537,6 @@ async def test_without_a_tick_rate_what_was_held_back_comes_with_an_acknowledgem
         assert held_back[1][1] == tick - newest
 
 
-@pytest.mark.xfail(strict=True, reason="in a room without a tick rate it waits for something to happen")
 async def test_without_a_tick_rate_a_resync_is_answered_though_nothing_happens() -> None:
     async with served() as (_, (ann, _, _)):
         await ann.joined("/cards")

@@ -424,7 +424,6 @@ async def test_from_a_tick_that_cannot_be_it_is_a_full_frame(tick: int) -> None:
         assert frame[2] is not None
 
 
-@pytest.mark.xfail(strict=True, reason="the pace of a new connection takes tick 0 for what the client holds")
 async def test_without_a_replica_a_frame_comes_at_once_however_long_the_room_has_run() -> None:
     async with seated() as (room, seat):
         for _ in range(4):

@@ -96,7 +96,6 @@ async def test_a_watcher_sees_rooms_come_change_and_go() -> None:
         assert server.room("lobby").world.tables[0].alive.sum() == 1
 
 
-@pytest.mark.xfail(reason="the house does not note that a spectator has come in", strict=False)
 async def test_a_watcher_sees_how_many_spectators_there_are() -> None:
     class SlowDuel(Duel):
         tick_rate = 2  # the lobby looks several times before its next tick
