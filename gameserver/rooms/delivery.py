@@ -63,7 +63,8 @@ class Delivery:
         self.unconfirmed: Mapping[Player, int] = {}
         self._remember_until = 0
         self._sent_ticks = 0
-        self._sent_counts = [0] * _COUNTED_TICKS  # by tick, of the last ones: which of the sent ticks it was
+        # By tick, of the last ones: which of the sent ticks it was. None while each tick was sent, as in most rooms.
+        self._sent_counts: list[int] | None = None
         hash_ticks = 1 if room.is_event_driven else max(1, round(hash_seconds * room.rate))
         self._frames = FrameMaker(published, sight, hash_ticks, frame_header)
         self._recent: deque[tuple[int, list[Player], list[FrameBody]]] | None = None
@@ -93,8 +94,7 @@ class Delivery:
             held: players whose connection is lost.
         """
         self._frames.begin_tick()
-        self._sent_ticks += 1
-        self._sent_counts[self._published.tick % _COUNTED_TICKS] = self._sent_ticks
+        self._count_sent(self._published.tick)
         for player in held:
             if player._outbox:
                 player._take_outbox(self._published.tick)
@@ -238,10 +238,22 @@ class Delivery:
 
     def _sent_before(self, tick: int) -> int:
         """How many ticks had been sent when ``tick`` was; for one long ago, about as many."""
-        newest = self._published.tick
+        counts, newest = self._sent_counts, self._published.tick
+        if counts is None:
+            return tick
         if tick > newest - _COUNTED_TICKS:
-            return self._sent_counts[tick % _COUNTED_TICKS]
-        return self._sent_counts[newest % _COUNTED_TICKS] - (newest - tick)
+            return counts[tick % _COUNTED_TICKS]
+        return counts[newest % _COUNTED_TICKS] - (newest - tick)
+
+    def _count_sent(self, tick: int) -> None:
+        self._sent_ticks += 1
+        if self._sent_counts is None:
+            if self._sent_ticks == tick:
+                return
+            self._sent_counts = [0] * _COUNTED_TICKS
+            for before in range(max(0, tick - _COUNTED_TICKS), tick):
+                self._sent_counts[before % _COUNTED_TICKS] = min(before, self._sent_ticks - 1)
+        self._sent_counts[tick % _COUNTED_TICKS] = self._sent_ticks
 
     def _note_pace(self, player: Player) -> None:
         pace, cap = player._pace, player._cap

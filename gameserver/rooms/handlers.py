@@ -18,6 +18,7 @@ What a handler returns answers a request; of a plain message it is dropped.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
@@ -33,6 +34,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Where `handles` notes the kinds, on the function.
 _MARK: Final = "_tickwire_kinds"
+#: Of so many room classes the handlers are kept.
+_CLASSES_KEPT: Final = 256
 _PATH: Final = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -101,6 +104,11 @@ def find_handlers(room_class: type) -> dict[str, Handler]:
     Raises:
         DeclarationError: names class and method, and what to do.
     """
+    return _find_handlers(room_class)
+
+
+@functools.lru_cache(maxsize=_CLASSES_KEPT)  # each room asks
+def _find_handlers(room_class: type) -> dict[str, Handler]:
     found: dict[str, Handler] = {}
     methods: dict[str, str] = {}
     for name, versions in _marked(room_class):

@@ -6,8 +6,8 @@ import copy
 import functools
 import inspect
 import math
-import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 from gameprotocol import CloseCode, Schema, encode_message
@@ -26,7 +26,7 @@ from gameserver.sync.views import Everyone, View
 from gameserver.world.entity import Entity, State
 from gameserver.world.errors import DeclarationError
 from gameserver.world.publish import PublishedWorld
-from gameserver.world.world import World
+from gameserver.world.world import World, schema_tables
 
 if TYPE_CHECKING:
     from gameserver.rooms.house import House
@@ -35,6 +35,8 @@ E = TypeVar("E", bound=Entity)
 
 #: How often a room without a tick rate ticks at most, in Hz: whoever sends much has several things done in one tick.
 EVENT_RATE: Final = 60.0
+#: Of so many classes it is kept what all rooms of a class share.
+_CLASSES_KEPT: Final = 256
 _LOWEST_RATE, _HIGHEST_RATE = 1.0, 240.0
 
 
@@ -148,8 +150,7 @@ class Room:
         self._invite_code = ""
         self._spectators: dict[int, Player] = {}
         first_choice = seed if seed is not None else declared.seed
-        self.seed_used = first_choice if first_choice is not None else random.SystemRandom().getrandbits(64)
-        self.random = random.Random(self.seed_used)
+        self.seed_used = first_choice if first_choice is not None else SystemRandom().getrandbits(64)
         self.inputs: list[tuple[Player, Any]] = []
         self._players: dict[int, Player] = {}
         self._ending: Ending | None = None
@@ -208,6 +209,11 @@ class Room:
         """Once, when the room ends for good; not after an exception in the room."""
 
     # -- for authors
+
+    @functools.cached_property
+    def random(self) -> Random:
+        """See the class."""
+        return Random(self.seed_used)  # 2.5 KiB, and most games that wait for a move need none
 
     @property
     def time(self) -> float:
@@ -363,8 +369,11 @@ class Room:
 
     def schema(self) -> Schema:
         """What a client is told of this room's tables and input."""
-        codec = input_codec(type(self))
-        return Schema(tables=self.world.schema_tables(), input=codec.schema if codec is not None else None)
+        return _make_schema(self.world.entity_types, input_codec(type(self)))[0]
+
+    def _schema_wire(self) -> Any:
+        """The same as it travels; all rooms of a type share it."""
+        return _make_schema(self.world.entity_types, input_codec(type(self)))[1]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}/{self.id}: tick {self.tick}, {len(self._players)} players>"
@@ -382,7 +391,19 @@ def input_codec(room_class: type[Room]) -> InputCodec | None:
     """The codec of a room class's inputs, None when it takes none."""
     if room_class.input is None:
         return None
-    return InputCodec(room_class.input, room_class.inputs_per_tick, missing_input(room_class))
+    return _make_codec(room_class.input, room_class.inputs_per_tick, missing_input(room_class))
+
+
+@functools.lru_cache(maxsize=_CLASSES_KEPT)  # it holds a class of its own, which takes more than a room's whole state
+def _make_codec(input_type: type[Input], per_tick: int, missing: MissingInput) -> InputCodec:
+    return InputCodec(input_type, per_tick, missing)
+
+
+@functools.lru_cache(maxsize=_CLASSES_KEPT)
+def _make_schema(entity_types: tuple[type[Entity], ...], codec: InputCodec | None) -> tuple[Schema, Any]:
+    """What clients are told of rooms that hold these types and take these inputs; the same as it travels."""
+    schema = Schema(tables=schema_tables(entity_types), input=codec.schema if codec is not None else None)
+    return schema, schema.to_wire()
 
 
 def missing_input(room_class: type[Room]) -> MissingInput:

@@ -105,7 +105,7 @@ class Seating:
         self._clock = clock
         self._wake = wake
         self._server_name = server_name
-        self._schema_wire = room.schema().to_wire()
+        self._schema_wire = room._schema_wire()
         self.connected: dict[Link, Player] = {}
         self.delayed: dict[Link, Player] = {}
         self.held: dict[Player, None] = {}
@@ -272,6 +272,11 @@ class Seating:
         room = self._room
         if player._held is None:  # its old connection is still open, or died without a word
             old = player._link
+            if old.closed and not _is_lost(old):  # it was kicked, or has left: `take_leave` would have seen it next
+                self._disconnect(old, player)
+                self._leave(player, _reason(old))
+                link.close(CloseCode.SEAT_GONE, "this seat is gone: join anew")
+                return
             old.close(CloseCode.SEAT_TAKEN, "another connection has come back to this seat")
             self._drop(old, player)
             if player._held is None:  # `on_drop` has let it go
@@ -364,6 +369,8 @@ class Seating:
             self.poller.remove(link)
         self.connected.pop(link, None)
         self.delayed.pop(link, None)
+        if self.poller is not None and not len(self.poller):
+            self.close_poller()  # its descriptor: thousands of rooms may have nothing but held seats
         self._resyncs.forget(player)
         self._room.stats.dropped_inputs += link.dropped_messages
 

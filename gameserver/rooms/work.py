@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -24,8 +23,8 @@ class Works:
         self._spawn = spawn
         self._wake = wake
         self._scopes: set[trio.CancelScope] = set()
-        self._done: deque[Callable[[], Any]] = deque()
-        self._idle = trio.Event()
+        self._done: list[Callable[[], Any]] = []
+        self._idle: trio.Event | None = None  # for who waits until nothing is under way
 
     @property
     def pending(self) -> bool:
@@ -70,7 +69,7 @@ class Works:
             self._scopes.discard(scope)
             if self._done:
                 self._wake()
-            if not self._scopes:
+            if not self._scopes and self._idle is not None:
                 self._idle.set()
 
     def deliver(self) -> None:
@@ -80,7 +79,7 @@ class Works:
             Exception: what a callback raises, or the work itself when it said nothing about failing.
         """
         for _ in range(len(self._done)):
-            self._done.popleft()()
+            self._done.pop(0)()
 
     async def finish(self) -> None:
         """The room has ended: give what is under way `LAST_WORK_SECONDS`, then cancel it."""

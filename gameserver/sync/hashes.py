@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Ids, ascending, and the hashes of those rows.
 Rows: TypeAlias = tuple[IntColumn, NDArray[np.uint32]]
+
+#: More are not on their way to a client as a rule, and a room without a tick rate makes hashes in each tick.
+_TICKS_KEPT: Final = 16
 
 
 class HashedTick:
@@ -56,15 +58,15 @@ class HashRecords:
     """The hashes of the last ticks, to tell in which rows a client differs."""
 
     def __init__(self) -> None:
-        self._ticks: deque[HashedTick] = deque()
+        self._ticks: list[HashedTick] = []
 
     def add(self, hashed: HashedTick) -> None:
         """Keep the present tick's hashes, which are still to be made; the tick before is forgotten if it made none."""
         if self._ticks and not self._ticks[-1].rows:
             self._ticks.pop()
         self._ticks.append(hashed)
-        while self._ticks[0].tick + limits.HISTORY_TICKS < hashed.tick:
-            self._ticks.popleft()
+        while len(self._ticks) > _TICKS_KEPT or self._ticks[0].tick + limits.HISTORY_TICKS < hashed.tick:
+            del self._ticks[0]
 
     def differing(
         self, sight: Sight, viewer: Viewer, tick: int, digests: Sequence[NDArray[np.uint32]]

@@ -8,8 +8,9 @@ tick can be read off, so a player whose link skipped ticks is served from the sa
 from __future__ import annotations
 
 import math
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -32,6 +33,7 @@ Differences: TypeAlias = Callable[[int, IntColumn], IntColumn]
 #: it needs is sent every third tick; after more ticks differences seldom fit into a byte.
 PAST_TICKS: Final = 8
 _FIRST_IDS: Final = 16
+_STATE_IDS: Final = 2
 _NO_IDS: Final = np.empty(0, np.int64)
 
 
@@ -74,18 +76,19 @@ class PublishedTable:
         self._sources: list[_Source] = [_source(kind, table, world) for kind in wire_kinds]
         count = len(wire_kinds)
         self.ids: IntColumn = _NO_IDS
-        self._ranks = np.full(_FIRST_IDS, -1, np.int64)
+        ids = _STATE_IDS if table.entity_type._single else _FIRST_IDS
+        self._ranks = np.full(ids, -1, np.int64)
         self._ranked = self.ids
-        self.integers = np.zeros((count, _FIRST_IDS), np.int64)
-        self.changed_tick = np.zeros((count, _FIRST_IDS), np.int64)
-        self.difference = np.zeros((count, _FIRST_IDS), np.int64)
-        self.spawned_tick = np.zeros(_FIRST_IDS, np.int64)
-        self.objects: dict[int, list[Any]] = {i: [None] * _FIRST_IDS for i, k in enumerate(wire_kinds) if k.is_object}
+        self.integers = np.zeros((count, ids), np.int64)
+        self.changed_tick = np.zeros((count, ids), np.int64)
+        self.difference = np.zeros((count, ids), np.int64)
+        self.spawned_tick = np.zeros(ids, np.int64)
+        self.objects: dict[int, list[Any]] = {i: [None] * ids for i, k in enumerate(wire_kinds) if k.is_object}
         self.field_changed_tick = [0] * count
         self.spawn_tick = 0
         self.removal_tick = 0
-        self._removals: deque[tuple[int, IntColumn, IntColumn]] = deque()
-        self._past: deque[tuple[int, IntColumn]] = deque(maxlen=PAST_TICKS)
+        self._removals: list[tuple[int, IntColumn, IntColumn]] = []
+        self._past: list[tuple[int, IntColumn]] = []
 
     def publish(self, tick: int) -> None:
         """Take over the table's present state as that of ``tick``.
@@ -109,6 +112,7 @@ class PublishedTable:
     def remember(self, tick: int) -> None:
         """Keep the integers of this tick for some more: so that players who hold it can be sent small differences."""
         self._past.append((tick, self.integers.copy()))
+        del self._past[:-PAST_TICKS]
 
     def differences(self, baseline: int, previous_tick: int) -> Differences | None:
         """What tells how much integers have changed since ``baseline``, None when that is not known any more.
@@ -172,8 +176,9 @@ class PublishedTable:
             for i, source in enumerate(self._sources):
                 if isinstance(source, _ObjectSource):
                     source.forget(went, self.objects[i])
-        while self._removals and self._removals[0][0] + self._history_ticks < tick:
-            self._removals.popleft()
+        if self._removals and self._removals[0][0] + self._history_ticks < tick:
+            known = bisect_left(self._removals, tick - self._history_ticks, key=itemgetter(0))
+            del self._removals[:known]
         if len(came):
             self.spawned_tick[came] = tick
             self.spawn_tick = tick
@@ -260,6 +265,8 @@ class PublishedWorld:
 class _NumberSource:
     """Numeric fields: the column through its quantiser."""
 
+    __slots__ = ("_name", "_quantise", "_table")
+
     def __init__(self, name: str, table: Table[Any], quantise: Quantiser) -> None:
         self._name, self._table, self._quantise = name, table, quantise
 
@@ -269,6 +276,8 @@ class _NumberSource:
 
 class _ReferenceSource:
     """Reference fields: the target's id while it lives, 0 from the moment it is gone."""
+
+    __slots__ = ("_name", "_table", "_target")
 
     def __init__(self, name: str, table: Table[Any], target: Table[Any]) -> None:
         self._name, self._table, self._target = name, table, target

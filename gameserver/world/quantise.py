@@ -6,6 +6,7 @@ What does not fit is clamped or refused as the field declares; NaN is always ref
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
@@ -19,7 +20,11 @@ IntColumn: TypeAlias = NDArray[np.int64]
 #: Column (rows in use) and ids of the rows, for the error text, to integers.
 Quantiser: TypeAlias = Callable[[NDArray[Any], NDArray[np.int64]], IntColumn]
 
+#: Functions that are kept, one for each field of each class in use.
+_QUANTISERS_KEPT: Final = 4096
 
+
+@lru_cache(maxsize=_QUANTISERS_KEPT)  # the rooms of one class share them
 def make_quantiser(kind: kinds.FieldKind, field: Field[Any], entity_name: str) -> Quantiser:
     """The function that turns one field's column into its integers. Numbers near the end of a float may overflow to
     infinity in it, which is dealt with: have numpy ignore it.

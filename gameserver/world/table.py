@@ -22,6 +22,8 @@ from gameserver.world.fields import Field
 E = TypeVar("E", bound=Entity)
 
 _FIRST_ROWS: Final = 16
+#: A room's state is one row for ever. Ids begin at 1.
+_STATE_ROWS: Final = 2
 #: A key is a generation above an id: a reference holds the key, so it never means a later entity of the same id.
 _ID_BITS: Final = 32
 _ID_MASK: Final = (1 << _ID_BITS) - 1
@@ -45,17 +47,18 @@ class Table(Generic[E]):
         self._fields: dict[str, Field[Any]] = entity_type._fields
         self._count = 0
         self._dead = 0
+        rows = _STATE_ROWS if entity_type._single else _FIRST_ROWS
         self._columns: dict[str, NDArray[Any]] = {
-            name: np.empty(_FIRST_ROWS, field.dtype) for name, field in self._fields.items()
+            name: np.empty(rows, field.dtype) for name, field in self._fields.items()
         }
-        self._keys = np.zeros(_FIRST_ROWS, np.int64)
-        self._alive = np.zeros(_FIRST_ROWS, np.bool_)
-        self._entities: NDArray[Any] = np.full(_FIRST_ROWS, None, object)
-        self._row_of_id = np.full(_FIRST_ROWS, -1, np.int64)
-        self._generation_of_id = np.zeros(_FIRST_ROWS, np.int64)
+        self._keys = np.zeros(rows, np.int64)
+        self._alive = np.zeros(rows, np.bool_)
+        self._entities: NDArray[Any] = np.full(rows, None, object)
+        self._row_of_id = np.full(rows, -1, np.int64)
+        self._generation_of_id = np.zeros(rows, np.int64)
         self._next_id = 1
         self._known_tick = 1 << 62
-        self._free_ids: deque[tuple[int, int]] = deque()
+        self._free_ids: deque[tuple[int, int]] | None = None  # until something goes: an empty one takes 600 bytes
         self._retired: list[tuple[str, NDArray[Any], NDArray[Any]]] = []
         self._resolvers: dict[str, Callable[[int], Any]] = {"owner": resolve_owner}
         self._targets: dict[str, Table[Any]] = {}  # of reference fields
@@ -211,6 +214,8 @@ class Table(Generic[E]):
         self._alive[rows] = False
         self._row_of_id[ids] = -1
         self._dead += len(rows)
+        if self._free_ids is None:
+            self._free_ids = deque()
         self._free_ids.extend((tick, id) for id in ids.tolist())
         for entity in self._entities[rows]:
             if entity is not None:
@@ -247,7 +252,7 @@ class Table(Generic[E]):
 
     def make_room(self) -> None:
         """Before a step: leave so much room that the step has to spawn half as many again before arrays must move."""
-        if len(self._keys) - self._count < max(8, self._count // 2):
+        if not self._entity_type._single and len(self._keys) - self._count < max(8, self._count // 2):
             self._grow(2 * len(self._keys))
 
     def compact(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from gameserver.world.fields import Field
 from gameserver.world.table import Table
 
 E = TypeVar("E", bound=Entity)
+
+#: Of so many worlds' types it is kept how they travel.
+_LAYOUTS_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +154,18 @@ class World:
 
         A companion holds those fields of an entity type that are for one audience.
         """
-        own = [self._wire_table(index, everyone) for index in range(len(self.tables))]
-        return own + [
-            self._wire_table(index, audience)
-            for index, table in enumerate(self.tables)
-            for audience in _private_audiences(table.entity_type)
+        return [
+            WireTable(self.tables[index], schema, audience) for index, schema, audience in _layout(self.entity_types)
         ]
+
+    @property
+    def entity_types(self) -> tuple[type[Entity], ...]:
+        """The classes of the tables."""
+        return tuple(table.entity_type for table in self.tables)
 
     def schema_tables(self) -> tuple[TableSchema, ...]:
         """The tables' part of the schema."""
-        return tuple(wire.schema for wire in self.wire_tables())
+        return schema_tables(self.entity_types)
 
     def schema(self) -> Schema:
         """Schema of the tables alone; the room adds its input."""
@@ -167,37 +173,7 @@ class World:
 
     def reference_target(self, field: Field[Any], owner: type) -> Table[Any]:
         """The table that a reference field points into."""
-        target = field.target
-        table = self._by_name.get(target) if isinstance(target, str) else self._by_type.get(target or Entity)
-        if table is None:
-            name = target if isinstance(target, str) else getattr(target, "__name__", target)
-            raise DeclarationError(
-                f"{owner.__name__}.{field.name} refers to {name}, which is not among the room's entities "
-                f"({', '.join(self._by_name)}): add it there"
-            )
-        return table
-
-    def _wire_table(self, index: int, audience: Audience) -> WireTable:
-        table = self.tables[index]
-        entity_type = table.entity_type
-        name = entity_type.__name__
-        schema = TableSchema(
-            name=name if audience == everyone else f"{name}@{audience.name}",
-            single=entity_type._single and audience == everyone,
-            fields=tuple(self._wire_fields(table, audience)),
-            of=None if audience == everyone else index,
-        )
-        return WireTable(table, schema, audience)
-
-    def _wire_fields(self, table: Table[Any], audience: Audience) -> Iterable[Any]:
-        for name, field in table.entity_type._fields.items():
-            if _audience_of(field, table.entity_type) != audience:
-                continue
-            if field.target is not None:
-                target = self.reference_target(field, table.entity_type)
-                yield kinds.Reference(name=name, table=self.tables.index(target))
-            elif field.make_kind is not None:
-                yield field.make_kind(name)
+        return self.tables[_target_index(self.entity_types, field, owner)]
 
     def _link_references(self) -> None:
         for table in self.tables:
@@ -210,6 +186,53 @@ class World:
         if entity_type._single:
             raise DeclarationError(f"{entity_type.__name__} is the room's state: it is always there, use world.state")
         return table
+
+
+@lru_cache(maxsize=_LAYOUTS_KEPT)  # rooms of one class share it: there may be thousands
+def _layout(types: tuple[type[Entity], ...]) -> tuple[tuple[int, TableSchema, Audience], ...]:
+    """The tables of a world of these types as they travel: which type's rows, the schema, and to whom."""
+    parts = [(index, everyone) for index in range(len(types))]
+    parts += [(index, audience) for index, each in enumerate(types) for audience in _private_audiences(each)]
+    return tuple((index, _table_schema(types, index, audience), audience) for index, audience in parts)
+
+
+def schema_tables(types: tuple[type[Entity], ...]) -> tuple[TableSchema, ...]:
+    """The tables' part of the schema of a world of these types."""
+    return tuple(schema for _, schema, _ in _layout(types))
+
+
+def _table_schema(types: tuple[type[Entity], ...], index: int, audience: Audience) -> TableSchema:
+    entity_type = types[index]
+    name = entity_type.__name__
+    return TableSchema(
+        name=name if audience == everyone else f"{name}@{audience.name}",
+        single=entity_type._single and audience == everyone,
+        fields=tuple(_wire_fields(types, entity_type, audience)),
+        of=None if audience == everyone else index,
+    )
+
+
+def _wire_fields(types: tuple[type[Entity], ...], entity_type: type[Entity], audience: Audience) -> Iterable[Any]:
+    for name, field in entity_type._fields.items():
+        if _audience_of(field, entity_type) != audience:
+            continue
+        if field.target is not None:
+            yield kinds.Reference(name=name, table=_target_index(types, field, entity_type))
+        elif field.make_kind is not None:
+            yield field.make_kind(name)
+
+
+def _target_index(types: tuple[type[Entity], ...], field: Field[Any], owner: type) -> int:
+    """Which of the types a reference field points to."""
+    target = field.target
+    for index, each in enumerate(types):
+        if each is target or each.__name__ == target:
+            return index
+    name = target if isinstance(target, str) else getattr(target, "__name__", target)
+    raise DeclarationError(
+        f"{owner.__name__}.{field.name} refers to {name}, which is not among the room's entities "
+        f"({', '.join(each.__name__ for each in types)}): add it there"
+    )
 
 
 def _audience_of(field: Field[Any], entity_type: type[Entity]) -> Audience:
