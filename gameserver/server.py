@@ -16,39 +16,29 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
-from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from gameprotocol import SUBPROTOCOL, CloseCode, Hello, ProtocolError, unpack_from_client
+from gameprotocol import CloseCode
 from gameprotocol import limits as wire
-from gameprotocol.closing import reason_with_reconnect
-from gameserver.http_api import HttpApi, MatchAnswer
+from gameserver.desk import RECONNECT_SECONDS, FrontDesk
 from gameserver.logs import log_event
 from gameserver.net import (
-    GAME_RULES,
     Door,
     Entrance,
     Limits,
-    Link,
-    RefusedRequestError,
-    RequestHead,
     Tls,
-    Visitor,
     open_listeners,
     serve_connection,
     serve_listeners,
 )
-from gameserver.net.http import HttpAnswer, HttpRequest
-from gameserver.net.request_head import Headers, not_allowed
-from gameserver.rooms.authentication import Authenticate, Identity, authenticate, check_authenticate, join_request
+from gameserver.rooms.authentication import Authenticate, check_authenticate
 from gameserver.rooms.directory import Directory, check_room_name
-from gameserver.rooms.house import RESERVATION_SECONDS, House, RoomListing
+from gameserver.rooms.house import House
 from gameserver.rooms.loop import RoomLoop
-from gameserver.rooms.metadata import Metadata
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.watchdog import Watchdog, keep_beating
 
@@ -58,12 +48,6 @@ try:
     VERSION: Final = version("tickwire")
 except PackageNotFoundError:  # run from a source tree that is not installed
     VERSION: Final = "0"  # type: ignore[misc]
-
-
-#: A server that restarts needs about a second, or two with a large game; who comes earlier only tries again.
-_RECONNECT_SECONDS: Final = 2.0
-#: Below the rate at which a server accepts connections by default (`Limits.connects_per_second`).
-_RECONNECTS_PER_SECOND: Final = 200.0
 
 
 class LocalAddress:
@@ -108,9 +92,6 @@ class Server:
         self.entrance = entrance
         self._connections = connections
         self._rooms_nursery = rooms_nursery
-        self._authenticate = authenticate
-        self._http_api = HttpApi(self, trio.current_time)
-        self._random = random.Random(seed)
         self._token = trio.lowlevel.current_trio_token()
         self.directory = Directory(
             room_classes,
@@ -123,6 +104,7 @@ class Server:
             seed=seed,
             server_name=f"tickwire/{VERSION}",
         )
+        self._desk = FrontDesk(self.directory, entrance, authenticate, random.Random(seed))
 
     def url(self, name: str | None = None) -> str:
         """The WebSocket URL of a room type, the first one by default; RuntimeError when the server does not listen."""
@@ -172,7 +154,7 @@ class Server:
 
     def _serve_socket(self, ours: socket.socket) -> None:
         try:
-            self._connections.start_soon(serve_connection, ours, "in-process", self)
+            self._connections.start_soon(serve_connection, ours, "in-process", self._desk)
         except RuntimeError:  # the server has stopped, and its nursery is closed
             ours.close()
 
@@ -201,8 +183,8 @@ class Server:
         Cancellation: stays closed to new players; rooms go on.
         """
         players = sum(loop.room.player_count for loop in self.directory.loops)
-        come_back = partial(self._when_to_reconnect, players)
-        self.entrance.door.closed_for_seconds = _RECONNECT_SECONDS
+        come_back = partial(self._desk.when_to_reconnect, players)
+        self.entrance.door.closed_for_seconds = RECONNECT_SECONDS
         log_event(_log, logging.INFO, "draining", rooms=len(self.directory.loops), players=players, seconds=seconds)
         with trio.move_on_after(seconds) as patience:
             rooms_end = patience.deadline - min(wire.CLOSE_SECONDS, seconds / 2)
@@ -217,89 +199,6 @@ class Server:
                 wire.CLOSE_SECONDS + 0.2
             ):  # what players need; strangers without a hello hold nothing up
                 await self.entrance.until_empty()
-
-    # -- what gameserver.net asks of a handler
-
-    rules = GAME_RULES
-
-    async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
-        """What a request without a WebSocket is answered: whether the server is alive and takes players, and what
-        `gameserver.http_api` knows.
-        """
-        if request.path in ("/healthz", "/readyz"):
-            if request.method not in ("GET", "HEAD"):
-                raise not_allowed("GET", "HEAD")
-            if request.path == "/healthz":
-                return HttpAnswer(HTTPStatus.OK, b"ok\n")
-            if self.is_draining:
-                return HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, b"draining\n")
-            return HttpAnswer(HTTPStatus.OK, b"ready\n")
-        return await self._http_api.answer(request, visitor)
-
-    def check_path(self, path: str) -> None:
-        """RefusedRequestError 404 when no room type has that path; it names those that there are."""
-        if _room_name(path) not in self.directory.room_classes:
-            raise RefusedRequestError(HTTPStatus.NOT_FOUND, f"No such room; there is {self.directory.known_names()}.")
-
-    def choose_subprotocol(self, path: str, offered: tuple[str, ...]) -> str | None:
-        """Ours if it is offered. Otherwise any: a browser shows a close reason only if the upgrade succeeded."""
-        if SUBPROTOCOL in offered:
-            return SUBPROTOCOL
-        return offered[0] if offered else None
-
-    async def on_hello(self, link: Link, head: RequestHead, visitor: Visitor, payload: bytes) -> None:
-        """The first message has come: into a room with it, or ProtocolError."""
-        if SUBPROTOCOL not in _offered(head):
-            raise ProtocolError(CloseCode.WRONG_VERSION, f"offer the WebSocket subprotocol {SUBPROTOCOL}")
-        hello = Hello.from_items(unpack_from_client(payload))
-        name = _room_name(link.path)
-        if hello.seat is not None:  # its token says who it is
-            self.directory.take_seat(name, link, hello)
-            self._http_api.waiting.take(hello.seat)
-            return
-        identity = await self._identify(name, link.path, head.headers, hello, visitor)
-        if not link.closed:
-            self.directory.join(name, link, hello, identity)
-
-    async def _identify(
-        self, name: str, path: str, headers: Headers, hello: Hello, visitor: Visitor
-    ) -> Identity | None:
-        """Ask the author who somebody is that wants a seat; None when the author does not care.
-
-        Raises:
-            ProtocolError: it may not have one, or not now.
-        """
-        room_class = self.directory.room_class(name)
-        hook = room_class.authenticate or self._authenticate
-        identity: Identity | None = None
-        if hook is not None:
-            address = "" if visitor.address is None else str(visitor.address)
-            request = join_request(name, path, dict(headers), hello, address)
-            identity = await authenticate(hook, request, self.entrance.limits.authenticate_seconds)
-        if self.is_draining:
-            raise ProtocolError(CloseCode.RESTART, self._when_to_reconnect(1))
-        return identity
-
-    # -- what gameserver.http_api asks of a matchmaker
-
-    def metadata_classes(self) -> Mapping[str, type[Metadata] | None]:
-        """What rooms of each type say of themselves."""
-        return {name: room_class.metadata for name, room_class in self.directory.room_classes.items()}
-
-    def listings(self, room: str | None = None) -> Iterator[RoomListing]:
-        """As `House.listings`, one at a time: with thousands of rooms a list takes longer than a tick may be late."""
-        return self.house.listings_one_by_one(room)
-
-    async def matchmake(self, room: str, hello: Hello, request: HttpRequest, visitor: Visitor) -> MatchAnswer:
-        """Reserve a seat as if ``hello`` had come at the path of ``room``; raises ProtocolError as that would."""
-        identity = await self._identify(room, request.target, request.headers, hello, visitor)
-        loop, seat = self.directory.reserve(room, hello, identity, RESERVATION_SECONDS)
-        return MatchAnswer(room=room, room_id=loop.room.id, seat=seat, path=f"/{room}", seconds=RESERVATION_SECONDS)
-
-    def _when_to_reconnect(self, players: int) -> str:
-        """The reason of a close with code 1012; each player is told another time, so that not all come back at once."""
-        spread = max(1.0, players / _RECONNECTS_PER_SECOND)
-        return reason_with_reconnect("the server restarts", _RECONNECT_SECONDS + self._random.random() * spread)
 
     # -- rooms
 
@@ -411,7 +310,7 @@ async def serve(
                             connections.start_soon(keep_beating, watchdog)
                         if listeners:
                             server.host, server.port = host, listeners[0].getsockname()[1]
-                            connections.start_soon(serve_listeners, listeners, server, connections)
+                            connections.start_soon(serve_listeners, listeners, server._desk, connections)
                         try:
                             yield server
                         finally:
@@ -484,14 +383,6 @@ def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def _offered(head: RequestHead) -> set[str]:
-    return {item.strip() for value in head.fields("sec-websocket-protocol") for item in value.split(",")}
-
-
-def _room_name(path: str) -> str:
-    return path.partition("?")[0].strip("/")
 
 
 def _by_name(rooms: Sequence[type[Room] | Mapping[str, type[Room]]]) -> dict[str, type[Room]]:

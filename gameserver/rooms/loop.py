@@ -18,11 +18,12 @@ from gameserver.logs import log_event
 from gameserver.net import Link, Poller
 from gameserver.rooms.arrivals import Arrival
 from gameserver.rooms.authentication import Identity
+from gameserver.rooms.declarations import input_codec, missing_input
 from gameserver.rooms.delivery import HASH_SECONDS, Delivery, flush_messages
 from gameserver.rooms.player import Player
 from gameserver.rooms.reception import Reception
 from gameserver.rooms.resync import Resyncs
-from gameserver.rooms.room import EVENT_RATE, Ending, Room, input_codec, missing_input
+from gameserver.rooms.room import EVENT_RATE, Ending, Room
 from gameserver.rooms.schedule import TickSchedule
 from gameserver.rooms.seating import MakePoller, SeatHolder, Seating
 from gameserver.rooms.seats import SeatTokens

@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 from gameprotocol import CloseCode, Schema, encode_message
 from gameprotocol._websocket import binary_frame
-from gameserver.rooms.handlers import find_handlers
-from gameserver.rooms.inputs import Input, InputCodec, MissingInput
-from gameserver.rooms.metadata import check_metadata, describe
+from gameserver.rooms.declarations import check_declarations, input_codec, make_schema
+from gameserver.rooms.inputs import Input, MissingInput
+from gameserver.rooms.metadata import describe
 from gameserver.rooms.player import Player
 from gameserver.rooms.stats import RoomStats
 from gameserver.rooms.timers import Timer, Timers
 from gameserver.rooms.work import Works
 from gameserver.sync.pacing import EventPace, Pace
 from gameserver.sync.rates import MaxRate
-from gameserver.sync.sight import Sight
 from gameserver.sync.views import Everyone, View
-from gameserver.world.entity import Entity, State
+from gameserver.world.entity import Entity
 from gameserver.world.errors import DeclarationError
-from gameserver.world.publish import PublishedWorld
-from gameserver.world.world import World, schema_tables
+from gameserver.world.world import World
 
 if TYPE_CHECKING:
     from gameserver.rooms.house import House
@@ -35,9 +33,6 @@ E = TypeVar("E", bound=Entity)
 
 #: How often a room without a tick rate ticks at most, in Hz: whoever sends much has several things done in one tick.
 EVENT_RATE: Final = 60.0
-#: Of so many classes it is kept what all rooms of a class share.
-_CLASSES_KEPT: Final = 256
-_LOWEST_RATE, _HIGHEST_RATE = 1.0, 240.0
 
 
 class Ending(NamedTuple):
@@ -369,11 +364,11 @@ class Room:
 
     def schema(self) -> Schema:
         """What a client is told of this room's tables and input."""
-        return _make_schema(self.world.entity_types, input_codec(type(self)))[0]
+        return make_schema(self.world.entity_types, input_codec(type(self)))[0]
 
     def _schema_wire(self) -> Any:
         """The same as it travels; all rooms of a type share it."""
-        return _make_schema(self.world.entity_types, input_codec(type(self)))[1]
+        return make_schema(self.world.entity_types, input_codec(type(self)))[1]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}/{self.id}: tick {self.tick}, {len(self._players)} players>"
@@ -387,30 +382,6 @@ def _no_time() -> float:
     return 0.0
 
 
-def input_codec(room_class: type[Room]) -> InputCodec | None:
-    """The codec of a room class's inputs, None when it takes none."""
-    if room_class.input is None:
-        return None
-    return _make_codec(room_class.input, room_class.inputs_per_tick, missing_input(room_class))
-
-
-@functools.lru_cache(maxsize=_CLASSES_KEPT)  # it holds a class of its own, which takes more than a room's whole state
-def _make_codec(input_type: type[Input], per_tick: int, missing: MissingInput) -> InputCodec:
-    return InputCodec(input_type, per_tick, missing)
-
-
-@functools.lru_cache(maxsize=_CLASSES_KEPT)
-def _make_schema(entity_types: tuple[type[Entity], ...], codec: InputCodec | None) -> tuple[Schema, Any]:
-    """What clients are told of rooms that hold these types and take these inputs; the same as it travels."""
-    schema = Schema(tables=schema_tables(entity_types), input=codec.schema if codec is not None else None)
-    return schema, schema.to_wire()
-
-
-def missing_input(room_class: type[Room]) -> MissingInput:
-    """What a player without a new input does; without a tick rate there is nothing that it could do again."""
-    return "skip" if room_class.tick_rate is None else room_class.missing_input
-
-
 def check_room_class(room_class: Any) -> None:
     """Find mistakes in a room's declarations before anything starts.
 
@@ -419,62 +390,4 @@ def check_room_class(room_class: Any) -> None:
     """
     if not (isinstance(room_class, type) and issubclass(room_class, Room)):
         raise DeclarationError(f"{room_class!r} is not a room: subclass gameserver.Room")
-    _check_declarations(room_class)  # type: ignore[arg-type]  # mypy takes the class for one of its instances
-
-
-@functools.cache  # each room asks, and a server may make thousands
-def _check_declarations(room_class: type[Room]) -> None:
-    name = room_class.__name__
-    _check_rate(room_class)
-    _check_seats(room_class)
-    find_handlers(room_class)
-    if isinstance(room_class.entities, type):
-        raise DeclarationError(f"{name}.entities is one class: write ({room_class.entities.__name__},) with the comma")
-    state = room_class.state
-    if state is not None and not (isinstance(state, type) and issubclass(state, State)):
-        raise DeclarationError(f"{name}.state = {state!r}: give a subclass of State, or None")
-    if room_class.missing_input not in ("repeat", "neutral", "skip"):
-        raise DeclarationError(f'{name}.missing_input = {room_class.missing_input!r}: "repeat", "neutral" or "skip"')
-    if room_class.metadata is not None:
-        check_metadata(room_class.metadata)
-    if room_class.seed is not None and type(room_class.seed) is not int:
-        raise DeclarationError(f"{name}.seed = {room_class.seed!r}: give a whole number, or None")
-    if room_class.max_rate is not None and not isinstance(room_class.max_rate, MaxRate):
-        raise DeclarationError(
-            f"{name}.max_rate = {room_class.max_rate!r}: give MaxRate(frames=..., bytes=...), or None"
-        )
-    input_codec(room_class)
-    world = World(room_class.entities, state)
-    Sight(PublishedWorld(world), world, room_class.view)
-
-
-def _check_rate(room_class: type[Room]) -> None:
-    name, rate = room_class.__name__, room_class.tick_rate
-    if rate is None:
-        if room_class.max_rate is not None:
-            raise DeclarationError(f"{name}.max_rate is for rooms with a tick rate: give one of them up")
-        if room_class.spectator_delay:
-            raise DeclarationError(f"{name}.spectator_delay is for rooms with a tick rate: give one of them up")
-    elif isinstance(rate, bool) or not isinstance(rate, (int, float)) or not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-        raise DeclarationError(
-            f"{name}.tick_rate = {rate!r}: give ticks per second, {_LOWEST_RATE:g} to {_HIGHEST_RATE:g}, or None for a "
-            f"room that ticks when something happens"
-        )
-
-
-def _check_seats(room_class: type[Room]) -> None:
-    name = room_class.__name__
-    for attribute, least, none in (
-        ("inputs_per_tick", 1, False),
-        ("max_players", 1, True),
-        ("max_spectators", 0, True),
-    ):
-        value = getattr(room_class, attribute)
-        if not (value is None and none) and (type(value) is not int or value < least):
-            raise DeclarationError(f"{name}.{attribute} = {value!r}: give a whole number from {least}")
-    for attribute, none in (("allow_reconnection", False), ("spectator_delay", False), ("close_when_empty", True)):
-        value = getattr(room_class, attribute)
-        if value is None and none:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-            raise DeclarationError(f"{name}.{attribute} = {value!r}: give seconds from 0")
+    check_declarations(room_class)  # type: ignore[arg-type]  # mypy takes the class for one of its instances

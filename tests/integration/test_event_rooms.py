@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -269,7 +271,7 @@ async def test_bursts_are_merged_to_sixty_ticks_a_second(autojump_clock: MockClo
             assert EVENT_RATE * 0.8 <= ticks <= EVENT_RATE + 2
             assert [payload for _, payload in room_of(server).of("hey")] == list(range(500))
             times = room_of(server).times[-ticks:]
-            gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
             assert min(gaps) >= 0.99 / EVENT_RATE
 
 
@@ -287,6 +289,16 @@ async def test_inputs_that_come_at_once_are_all_applied_in_order(autojump_clock:
             for visitor in (ada, bo):
                 assert visitor.replica is not None
                 assert [row.x for row in visitor.replica[Piece]] == [28, 28]
+
+
+async def test_inputs_that_come_at_once_need_nothing_else_to_be_applied(autojump_clock: MockClock) -> None:
+    """No acknowledgement follows that would wake the room for the next of them."""
+    async with served({"board": Board}) as server:
+        ada = await enter(server, "board", name="Ada")
+        await settled(server)
+        await ada.send(*(encode_input(number, 0, 0, 0, [number]) for number in range(1, 8)))
+        await settled(server)
+        assert [dx for _, _, dx in room_of(server).of("input")] == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_an_input_for_a_later_tick_does_not_wait_for_ever(autojump_clock: MockClock) -> None:
@@ -451,7 +463,6 @@ async def test_an_exception_ends_it_alone(autojump_clock: MockClock) -> None:
 
 async def test_the_watchdog_sees_a_slow_tick_and_takes_sleep_for_none(caplog: pytest.LogCaptureFixture) -> None:
     """In real time: the watchdog has a thread."""
-    import time
 
     class Slow(Board):
         def step(self, dt: float) -> None:

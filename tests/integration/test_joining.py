@@ -11,7 +11,8 @@ from trio.testing import MockClock
 
 from gameprotocol import CloseCode
 from gameserver import Entity, Limits, Metadata, Player, Room, handles, uint
-from tests.support.visitors import Refused, Visitor, enter, outcome, outcomes, served
+from gameserver.rooms.loop import RoomLoop
+from tests.support.visitors import RefusedError, Visitor, enter, outcome, outcomes, served
 
 SOME_SECONDS = 1.0
 
@@ -449,7 +450,7 @@ async def test_nobody_is_let_into_a_room_that_is_ending(autojump_clock: MockCloc
 async def test_who_may_not_come_in_has_made_no_room_and_taken_no_seat(autojump_clock: MockClock) -> None:
     async with served({"duel": Duel}) as server:
         for hello in ({"method": "join_by_id", "room_id": "1"}, {"invite": "NONE"}, {"spectate": True}):
-            with pytest.raises(Refused):
+            with pytest.raises(RefusedError):
                 await enter(server, "duel", **hello)
         assert server.rooms == []
 
@@ -466,8 +467,6 @@ class Counted(Duel):
 async def test_five_thousand_full_rooms_are_not_asked_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gameserver.rooms.loop import RoomLoop
-
     asked = 0
     was = RoomLoop.is_full.fget  # type: ignore[attr-defined]
 

@@ -179,7 +179,9 @@ async def test_unknown_kinds(autojump_clock: MockClock) -> None:
 async def test_plain_messages_to_handlers_are_not_answered(autojump_clock: MockClock) -> None:
     async with served({"shop": Shop}) as server:
         ada = await enter(server, "shop", name="Ada")
-        await ada.send(encode_message("buy", {"item": 1}, 1), encode_message("level", 2), encode_message("nothing", None, 2))
+        await ada.send(
+            encode_message("buy", {"item": 1}, 1), encode_message("level", 2), encode_message("nothing", None, 2)
+        )
         assert await ask(ada, 3, "nothing") == (None, None)
         assert [message[1] for message in ada.heard if message[0] == 9] == [3]
         assert len(server.rooms[0].log) == 4  # type: ignore[attr-defined]

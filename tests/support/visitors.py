@@ -14,7 +14,7 @@ from tests.support.peers import Peer
 from tests.support.raw_client import frame
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The server has closed with a code and a reason in place of a welcome."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -65,7 +65,7 @@ async def enter(server: Server, room: str, **hello: Any) -> Visitor:
     """Join as the hello says.
 
     Raises:
-        Refused: the server lets nobody in who says that.
+        RefusedError: the server lets nobody in who says that.
     """
     visitor = Visitor(server.open_socket())
     _OPEN.append(visitor)
@@ -74,7 +74,7 @@ async def enter(server: Server, room: str, **hello: Any) -> Visitor:
     first = (await visitor.raw.until_frames(1))[0]
     if isinstance(first, OddFrame):
         visitor.leave()
-        raise Refused(*parse_close(first.payload()))
+        raise RefusedError(*parse_close(first.payload()))
     visitor.welcome = (await visitor.next())[1]
     return visitor
 
@@ -83,7 +83,7 @@ async def outcome(server: Server, room: str, **hello: Any) -> tuple[int, str]:
     """What becomes of somebody who says that: 0 and the room's id, or the code and reason of the refusal."""
     try:
         return 0, (await enter(server, room, **hello)).room_id
-    except Refused as refused:
+    except RefusedError as refused:
         return refused.code, refused.reason
 
 

@@ -46,8 +46,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         {"trio", "msgspec", "gameprotocol", "gameserver.http_reading", "gameserver.net", "gameserver.rooms"}
         | {"gameserver.waiting_seats"}
     ),
+    "gameserver.desk": frozenset({"trio", "gameprotocol", "gameserver.http_api", "gameserver.net", "gameserver.rooms"}),
     "gameserver.server": frozenset(
-        {"trio", "gameprotocol", "gameserver.http_api", "gameserver.logs", "gameserver.net", "gameserver.rooms"}
+        {"trio", "gameprotocol", "gameserver.desk", "gameserver.logs", "gameserver.net", "gameserver.rooms"}
         | {"gameserver.watchdog"}
     ),
     "gameserver.cli": frozenset(
