@@ -190,8 +190,8 @@ class RoomLoop:
         if self._stands:
             self._go_on()
         if self.room.is_event_driven:
-            self.run_events(self._clock)
-            self._earliest = self._now + _EVENT_SECONDS
+            if self.run_events(self._clock):
+                self._earliest = self._now + _EVENT_SECONDS
         elif self._clock() >= self.schedule.deadline:
             self.run_ticks(self._clock)
 
@@ -212,7 +212,7 @@ class RoomLoop:
         if self._is_idle:
             return -math.inf
         if self.room.is_event_driven:
-            return -math.inf if self._awake else self._next_event_seconds()
+            return -math.inf if self._awake else self._next_event_seconds
         return self.schedule.deadline
 
     def _open(self) -> None:
@@ -324,8 +324,12 @@ class RoomLoop:
 
     # -- without a tick rate
 
-    def run_events(self, clock: Callable[[], float]) -> None:
-        """One tick with all that has come; none when it was only acknowledgements, which would go on for ever."""
+    def run_events(self, clock: Callable[[], float]) -> bool:
+        """One tick with all that has come; none when it was only acknowledgements, which would go on for ever.
+
+        Returns:
+            Whether there was one.
+        """
         stats = self.room.stats
         self._now = began = clock()
         self._awake = False
@@ -334,7 +338,7 @@ class RoomLoop:
             self._reception.receive(arrivals)
             self._resyncs.grant(self.room._periods)
             self._delivery.send_again(self.seating.connected, clock())
-            return
+            return False
         self._deadline = began
         self.room._wanted = False
         self.room._time, before = began - self._time_origin, self.room._time
@@ -349,6 +353,7 @@ class RoomLoop:
         stats.tick_time.add(clock() - began)
         if any(player.inputs.next is not None for player in self.room._players.values()):
             self.wake()  # more than one came at once
+        return True
 
     def _read_links(self) -> list[tuple[Any, Player]]:
         poller = self.seating.poller
@@ -358,29 +363,32 @@ class RoomLoop:
 
     def _has_event(self, arrivals: list[tuple[Any, Player]], now: float) -> bool:
         """Whether something has come that a tick is for."""
-        room, seating = self.room, self.seating
-        due = room._timers.next_due()
+        room = self.room
         return (
-            seating.has_joiners
-            or seating.has_leavers
-            or seating.next_seconds <= now
+            self._next_tick_seconds <= now
+            or self.seating.has_leavers
             or (room._works is not None and room._works.has_results)
-            or (due is not None and due <= now - self._time_origin)
-            or not room.tick
             or room._wanted
             or any(player.inputs.next is not None for player in room._players.values())
             or any(not arrival.is_quiet for arrival, _ in arrivals)
         )
 
-    def _next_event_seconds(self) -> float:
-        """When something happens although nothing comes."""
-        due, resync = self.room._timers.next_due(), self._resyncs.next_due
+    @property
+    def _next_tick_seconds(self) -> float:
+        """When there is a tick although nothing comes; minus infinity for now."""
         if not self.room.tick or self.seating.has_joiners:  # who came while it stood still has woken it already
             return -math.inf
-        timer = math.inf if due is None else self._time_origin + due
+        due = self.room._timers.next_due()
+        return min(math.inf if due is None else self._time_origin + due, self.seating.next_seconds)
+
+    @property
+    def _next_event_seconds(self) -> float:
+        """When there is something to do although nothing comes."""
+        resync = self._resyncs.next_due
+        if resync is None:
+            return self._next_tick_seconds
         # A little later than its period begins, so that it has begun whatever rounding says.
-        full_frame = math.inf if resync is None else self._time_origin + (resync + 0.01) * _EVENT_SECONDS
-        return min(timer, full_frame, self.seating.next_seconds)
+        return min(self._next_tick_seconds, self._time_origin + (resync + 0.01) * _EVENT_SECONDS)
 
     # -- at the end
 

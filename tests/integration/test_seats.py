@@ -219,7 +219,7 @@ async def test_a_connection_that_the_server_gave_up_may_come_back() -> None:
         (link,) = server.directory.loops[0].seating.connected
         link.close(CloseCode.TOO_SLOW, "too many unread messages")
         assert (await seat.closed())[0] == CloseCode.TOO_SLOW
-        back = await seat.come_back()
+        await seat.come_back()
         assert room_of(server).diary == ["join ", "drop ", "return "]
 
 
@@ -266,7 +266,7 @@ async def test_on_drop_may_hold_a_seat_for_longer() -> None:
         seat.reset()
         await until(lambda: room.diary[-1:] == ["drop "])
         await trio.sleep(3 * Short.allow_reconnection)
-        back = await seat.come_back()
+        await seat.come_back()
         assert room.diary[-1] == "return "
 
 

@@ -23,9 +23,8 @@ steps = st.lists(
 @given(steps=steps, claimed=st.integers(0, 40))
 @examples(300)
 def test_it_gives_what_is_missing_or_says_that_it_cannot(steps: list[tuple[str, object]], claimed: int) -> None:
-    log, sent, tick, known = MessageLog(), [], 0, 0
-    for what, value in steps:
-        tick += 1
+    log, sent, known = MessageLog(), [], 0
+    for tick, (what, value) in enumerate(steps, 1):
         if what == "add":
             new = [bytes([len(sent) % 256]) * size for size in value]  # type: ignore[attr-defined]
             sent += [(tick, frame) for frame in new]

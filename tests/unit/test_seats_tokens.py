@@ -1,4 +1,4 @@
-"""Seat tokens as a table, and the small ways in which a seat is given back: rooms ticked by hand, one thing at a time."""
+"""Seat tokens as a table, and one by one the ways in which a seat was once given back wrongly; rooms ticked by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gameprotocol import CloseCode, Hello, encode_acknowledge
+from gameprotocol import CloseCode, Frame, Hello, encode_acknowledge
 from gameserver import Entity, MaxRate, Player, Room, Visible, handles, uint
 from gameserver.rooms.seats import SeatTokens, make_invite_code, make_seat_token
 from tests.support.fake_links import FakeLink, HandTickedRoom
@@ -169,8 +169,6 @@ def test_a_cap_that_comes_or_goes_while_the_player_is_away(room_class: type[Room
         back = hand_over(room, player, player._token, tick=replica.tick)
         assert back is not None
         room.ticks(3)
-        from gameprotocol import Frame
-
         for message in back.frames():
             frame = Frame.from_items(message)
             replica.apply(frame)
