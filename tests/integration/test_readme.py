@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 import gameclient
-from gameserver import serve
+from gameserver import CloseCode, RequestError, Room, serve
+from gameserver.testing import RoomTester
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -66,3 +68,38 @@ async def test_the_views_in_the_readme_show_what_they_say(autojump_clock: MockCl
                 while any(tank.x == 600 for tank in one.world["Tank"]):
                     await one.next_frame()
                 assert sorted(tank.x for tank in one.world["Tank"]) == [200, 400]
+
+
+def test_the_duel_in_the_readme_and_its_test() -> None:
+    duel = game("class Duel(Room)")
+    test = game("def test_a_player_comes_back")["test_a_player_comes_back"]
+    test.__globals__.update(duel)
+    testers: list[RoomTester[Any]] = []
+
+    def room_tester(room_class: type[Room]) -> RoomTester[Any]:
+        testers.append(RoomTester(room_class))
+        return testers[-1]
+
+    test(room_tester)
+    (tester,) = testers
+    assert tester.room.locked
+    with pytest.raises(RequestError, match="no money"):
+        tester.players[0].request("buy", item=1, count=5)
+    tester.seconds(120)
+    assert tester.players[0].closed == (CloseCode.NORMAL, "time is up")
+    tester.close()
+
+
+async def test_the_rank_queue_and_the_lobby_in_the_readme_are_served(autojump_clock: MockClock) -> None:
+    duel = game("class Duel(Room)")["Duel"]
+    queue = game("class DuelQueue(RankQueue)")
+    with trio.fail_after(60):
+        async with (
+            serve(duel, queue["DuelQueue"], {"lobby": queue["Lobby"]}) as server,
+            gameclient.connect(server.local("duel"), filter={"mode": "ranked"}),
+            gameclient.connect(server.local("lobby")) as lobby,
+        ):
+            while not any(row.room == "duel" and row.players == 1 for row in lobby.world["RoomRow"]):
+                await lobby.next_frame()
+            (row,) = (row for row in lobby.world["RoomRow"] if row.room == "duel")
+            assert row.metadata == {"mode": "ranked", "level": 1}
