@@ -30,7 +30,7 @@ def make_invite_code() -> str:
 class SeatTokens(Generic[T]):
     """Which seats there are tokens for, in one server.
 
-    Tokens are kept as their SHA-256, so that neither the time of a look-up nor a dump of memory tells one.
+    They are looked up by their SHA-256, so that the time which that takes tells nothing of those that there are.
 
     Args:
         make_token: makes a token that was never made before.

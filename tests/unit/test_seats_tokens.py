@@ -188,7 +188,8 @@ def test_a_reserved_seat_that_lapses_leaves_no_trace_and_wakes_nobody() -> None:
             assert (seating.seats_taken, len(seating._tokens)) == (0, 0)
 
 
-def test_ids_rest_until_a_client_has_answered_on_its_new_connection(den: HandTickedRoom) -> None:
+@pytest.mark.parametrize("claims_nothing", [False, True])
+def test_ids_rest_until_a_client_has_answered_on_its_new_connection(den: HandTickedRoom, claims_nothing: bool) -> None:
     """Its answer may be lost, and with it all frames since; what it holds then is as old as before."""
     link = den.join()
     den.ticks(3)
@@ -199,15 +200,16 @@ def test_ids_rest_until_a_client_has_answered_on_its_new_connection(den: HandTic
     den.tick()
     world.despawn(den.room.thing)
     den.ticks(100)
-    back = hand_over(den, player, player._used_token or player._token, tick=replica.tick)
-    assert back is not None
-    back.acknowledges = False
-    for _ in range(12):
-        den.tick()
+    for _ in range(2):
+        back = hand_over(den, player, player._token, tick=0 if claims_nothing else replica.tick)
+        assert back is not None
+        back.acknowledges = False
+        for _ in range(12):
+            den.tick()
+            assert world.spawn(Thing).id != gone
+        lose(back)
+        den.ticks(10)
         assert world.spawn(Thing).id != gone
-    lose(back)
-    den.ticks(3)
-    assert world.spawn(Thing).id != gone
     last = hand_over(den, player, player._used_token, tick=replica.tick)
     assert last is not None
     den.ticks(2)
