@@ -13,7 +13,7 @@ RIVALS ?= ../shared/rivals
 FUZZ_SECONDS ?= 60
 SEEDS ?= 200-2199
 
-.PHONY: run test test-all lint types bench fuzz soak flood vectors clean
+.PHONY: run test test-all lint types bench fuzz soak flood idle storm vectors clean
 
 run: $(BIN)/gameserver
 	$(BIN)/gameserver run
@@ -53,6 +53,14 @@ soak: $(VENV)/.dev
 flood: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.flooders
 	$(BIN)/python -m tests.bench.flooders --loris 2000
+
+# What 10 000 rooms cost in which nothing happens.
+idle: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.idle_rooms
+
+# 500 players who are dropped at once and come back.
+storm: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.storm
 
 # Write protocol/vectors/ anew, after a change to the wire.
 vectors: $(VENV)/.dev

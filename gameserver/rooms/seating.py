@@ -9,6 +9,7 @@ token that only its player has gives it a new connection. The order of an author
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gameprotocol import CloseCode, Hello, Returned, Welcome
 from gameprotocol._websocket import binary_frame
+from gameprotocol.closing import reason_with_reconnect
+from gameserver.logs import log_event
 from gameserver.net import VANISHED, Link, Poller
 from gameserver.rooms.authentication import Identity
 from gameserver.rooms.delay import DelayedFrames
@@ -29,7 +32,11 @@ from gameserver.sync.sight import Sight
 #: Makes what reads the links of a room, given what to call when one has news that its socket does not show.
 MakePoller: TypeAlias = Callable[[Callable[[], None]], Poller["Player"]]
 
+_log = logging.getLogger("gameserver.rooms")
+
 MOST_PLAYERS: Final = 0xFFFF
+#: When to come back to a server without descriptors.
+_FULL_SECONDS: Final = 5.0
 #: We close with these where the connection is at fault and not the peer.
 _LOST: Final = frozenset((VANISHED, CloseCode.TOO_SLOW, CloseCode.SEAT_TAKEN))
 
@@ -221,6 +228,10 @@ class Seating:
                 self._note_empty()
                 self.changed()
                 continue
+            if not self._can_read():
+                joiner.link.close(CloseCode.TRY_LATER, reason_with_reconnect("the server is full", _FULL_SECONDS))
+                self._note_empty()
+                continue
             if joiner.player is None:
                 self._join(joiner)
             elif self._room._players.get(joiner.player.number) is joiner.player:
@@ -399,9 +410,18 @@ class Seating:
         if self.is_empty and not self._reserved and self._emptied_seconds is None:
             self._emptied_seconds = self._clock()
 
-    def _watch(self, link: Link, player: Player) -> None:
+    def _can_read(self) -> bool:
+        """Have a poller; False when the process has no descriptor left for one, which must not end the room."""
         if self.poller is None:
-            self.poller = self._make_poller(self._wake)
+            try:
+                self.poller = self._make_poller(self._wake)
+            except OSError as error:
+                log_event(_log, logging.ERROR, "no descriptor left for a room's players", reason=error.strerror)
+                return False
+        return True
+
+    def _watch(self, link: Link, player: Player) -> None:
+        assert self.poller is not None
         self.poller.add(link, player)
 
     def _take_number(self) -> int:

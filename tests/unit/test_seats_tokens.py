@@ -9,6 +9,7 @@ import pytest
 
 from gameprotocol import CloseCode, Frame, Hello, encode_acknowledge
 from gameserver import Entity, MaxRate, Player, Room, Visible, handles, uint
+from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.seats import SeatTokens, make_invite_code, make_seat_token
 from tests.support.fake_links import FakeLink, HandTickedRoom
 
@@ -216,3 +217,19 @@ def test_ids_rest_until_a_client_has_answered_on_its_new_connection(den: HandTic
     last.bring(encode_acknowledge(den.room.tick, 0))
     den.ticks(100)
     assert gone in {world.spawn(Thing).id for _ in range(40)}, "it is used again when nobody can hold it"
+
+
+def test_a_room_without_a_descriptor_for_its_players_sends_them_away_and_lives_on() -> None:
+    class Small(Room):
+        pass
+
+    def no_poller(wake: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    loop = RoomLoop(Small(), clock=lambda: 0.0, make_poller=no_poller)
+    link = FakeLink()
+    loop.admit(link, Hello(name="Ada"))  # type: ignore[arg-type]
+    loop.run_ticks(lambda: 0.0)
+    assert link.close_code == CloseCode.TRY_LATER
+    assert link.close_reason == "the server is full; reconnect in 5.0 s"
+    assert (loop.seats_taken, loop.room.tick) == (0, 1)
