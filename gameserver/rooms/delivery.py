@@ -339,12 +339,19 @@ class Delivery:
         return _milliseconds(deadline + (meant_for - self._room.tick) * self._room.dt - received)
 
     def _note_known_tick(self, seats: Mapping[Link, Player], skipped: int, held: Collection[Player]) -> None:
-        """Tell the world which freed ids no player holds any more."""
+        """Tell the world which freed ids no player holds any more.
+
+        Whoever may come back may hold what it acknowledged last, however much was written to its link since.
+        """
         known = tick = self._published.tick
-        if skipped or held or self.unconfirmed:
+        if skipped or held or type(self._room).allow_reconnection:
             if tick % KNOWN_TICKS:
                 return  # what was known then still holds
-            ticks = [player._baseline or player._held_tick for player in seats.values()]
+            ticks = [
+                player.acknowledged_tick if player._log is not None else player._baseline or player._held_tick
+                for player in seats.values()
+                if player not in self.unconfirmed
+            ]
             ticks += [player._held.oldest_tick for player in held if player._held is not None]
             ticks += self.unconfirmed.values()
             known = min((held_tick for held_tick in ticks if held_tick), default=known)

@@ -74,6 +74,7 @@ class Player(Viewer):
         "_messages_received",
         "_outbox",
         "_resync_tick",
+        "_sent_away",
         "_token",
         "_unlogged",
         "_used_token",
@@ -122,6 +123,7 @@ class Player(Viewer):
         self._token = ""  # brings it back
         self._used_token = ""  # brought it back, and counts until the answer has arrived
         self._held: HeldSeat | None = None  # while its connection is lost
+        self._sent_away = ""  # why the room has sent it away
         self._delayed: DelayedFrames | None = None  # of a spectator that sees the past
 
     # -- what it is sent
@@ -214,6 +216,7 @@ class Player(Viewer):
             self._held.until_seconds = -math.inf
             self._held.reason = reason
             return
+        self._sent_away = reason  # its connection may be lost already, in this very tick
         if self._delayed is not None:
             self._link.send_frames(self._delayed.all())
         self._link.send_frames(b"".join(self._outbox))

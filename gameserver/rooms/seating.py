@@ -340,11 +340,11 @@ class Seating:
         for link, player in self.poller.take_closed():
             if player._link is not link:
                 continue  # it has come back already
-            if player.allow_reconnection and player._log is not None and _is_lost(link):
+            if player.allow_reconnection and player._log is not None and not player._sent_away and _is_lost(link):
                 self._drop(link, player)
             else:
                 self._disconnect(link, player)
-                self._leave(player, _reason(link))
+                self._leave(player, player._sent_away or _reason(link))
 
     def expire(self) -> None:
         """Let those go whose seat was held long enough, or who can't be given all that they missed."""
@@ -421,7 +421,8 @@ class Seating:
         return True
 
     def _watch(self, link: Link, player: Player) -> None:
-        assert self.poller is not None
+        if self.poller is None:  # it went with the connection that this one replaces, and so did its descriptor
+            self.poller = self._make_poller(self._wake)
         self.poller.add(link, player)
 
     def _take_number(self) -> int:

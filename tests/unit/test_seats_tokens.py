@@ -105,7 +105,6 @@ def test_who_was_kicked_cannot_slip_back_in_with_the_same_tick(den: HandTickedRo
     assert other.close_code == CloseCode.SEAT_GONE
 
 
-@pytest.mark.xfail(reason="Player.kick does nothing on a link that has just ended: the seat is held")
 def test_who_is_kicked_for_its_last_message_has_no_seat_to_come_back_to(den: HandTickedRoom) -> None:
     link = den.join("Mallory")
     den.tick()
@@ -233,3 +232,19 @@ def test_a_room_without_a_descriptor_for_its_players_sends_them_away_and_lives_o
     assert link.close_code == CloseCode.TRY_LATER
     assert link.close_reason == "the server is full; reconnect in 5.0 s"
     assert (loop.seats_taken, loop.room.tick) == (0, 1)
+
+
+def test_ids_rest_while_a_connection_is_dead_and_nobody_has_noticed(den: HandTickedRoom) -> None:
+    link, other = den.join(), den.join()
+    den.ticks(3)
+    player, world = den.player(link), den.room.world
+    link.acknowledges = False
+    den.tick()  # this one was written, and never arrived
+    gone = den.room.thing.id
+    world.despawn(den.room.thing)
+    den.ticks(100)
+    assert world.spawn(Thing).id != gone
+    assert hand_over(den, player, player._token, tick=3) is not None
+    den.ticks(3)
+    assert world.spawn(Thing).id != gone
+    assert not other.closed
