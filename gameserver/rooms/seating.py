@@ -283,9 +283,9 @@ class Seating:
         room = self._room
         if player._held is None:  # its old connection is still open, or died without a word
             old = player._link
-            if old.closed and not _is_lost(old):  # it was kicked, or has left: `take_leave` would have seen it next
+            if player._sent_away or (old.closed and not _is_lost(old)):  # it left: `take_leave` would have seen it next
                 self._disconnect(old, player)
-                self._leave(player, _reason(old))
+                self._leave(player, player._sent_away or _reason(old))
                 link.close(CloseCode.SEAT_GONE, "this seat is gone: join anew")
                 return
             old.close(CloseCode.SEAT_TAKEN, "another connection has come back to this seat")

@@ -93,10 +93,13 @@ def den() -> Any:
         yield room
 
 
-def test_who_was_kicked_cannot_slip_back_in_with_the_same_tick(den: HandTickedRoom) -> None:
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_who_was_kicked_cannot_slip_back_in_with_the_same_tick(den: HandTickedRoom, is_lost: bool) -> None:
     link = den.join("Mallory")
     den.tick()
     player = den.player(link)
+    if is_lost:
+        lose(link)
     player.kick("cheat")
     other = hand_over(den, player, player._token)
     den.tick()
