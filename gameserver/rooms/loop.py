@@ -166,7 +166,8 @@ class RoomLoop:
             if self.is_ending:
                 return
             if self._stands or self.room.is_event_driven:
-                await trio.sleep_until(max(self._earliest, self._clock()))
+                if self._earliest > self._clock():
+                    await trio.sleep_until(self._earliest)
                 await self._sleep()
             else:
                 await trio.sleep_until(self.schedule.deadline)
@@ -269,14 +270,16 @@ class RoomLoop:
     async def _sleep(self) -> None:
         """Sleep until something happens, or there is something to do although nothing does."""
         seconds = self.due_seconds
-        if not self._awake and seconds > self._clock():
-            poller = self.seating.poller
-            with trio.CancelScope(deadline=seconds) as self._sleeping:
-                if poller is not None:
-                    await trio.lowlevel.wait_readable(poller.fileno())
-                else:
-                    await trio.sleep_forever()
-            self._sleeping = None
+        if self._awake or seconds <= self._clock():
+            await trio.lowlevel.checkpoint()
+            return
+        poller = self.seating.poller
+        with trio.CancelScope(deadline=seconds) as self._sleeping:
+            if poller is not None:
+                await trio.lowlevel.wait_readable(poller.fileno())
+            else:
+                await trio.sleep_forever()
+        self._sleeping = None
 
     def _watched(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do what runs the author's code, and have the watchdog know."""

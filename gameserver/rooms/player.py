@@ -61,7 +61,7 @@ class Player(Viewer):
         acknowledged_tick: the newest tick that the client says it has applied; before the first the one it joined at.
         is_spectator: it only watches, and holds no seat.
         allow_reconnection: for how many seconds its seat is held when its connection is lost; the room's own at first.
-            In ``on_drop`` it still counts, and 0 lets the player go at once.
+            In ``on_drop`` it still counts, and 0 lets the player go at once. Where the room's is 0 no seat is held.
     """
 
     __slots__ = (
@@ -216,7 +216,7 @@ class Player(Viewer):
             self._held.until_seconds = -math.inf
             self._held.reason = reason
             return
-        self._sent_away = reason  # its connection may be lost already, in this very tick
+        self._sent_away = reason or "sent away"  # its connection may be lost already, in this very tick
         if self._delayed is not None:
             self._link.send_frames(self._delayed.all())
         self._link.send_frames(b"".join(self._outbox))
