@@ -9,7 +9,19 @@ import pytest
 
 from gameprotocol import Schema, unpack_from_server
 from gameprotocol._codec import pack
-from gameserver import DeclarationError, Entity, Input, MaxRate, Room, State, fixed, reference, serve, serve_in_thread, uint
+from gameserver import (
+    DeclarationError,
+    Entity,
+    Input,
+    MaxRate,
+    Room,
+    State,
+    fixed,
+    reference,
+    serve,
+    serve_in_thread,
+    uint,
+)
 from gameserver.demo.arena import Arena
 from gameserver.rooms.room import check_room_class
 
