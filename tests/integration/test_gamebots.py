@@ -32,6 +32,7 @@ def gamebots(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
+@pytest.mark.slow
 def test_200_bots_hold_what_the_server_published(url: str) -> None:
     done = gamebots(url, "--count", "200", "--seconds", "3", "--json")
     report = json.loads(done.stdout)

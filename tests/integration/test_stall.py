@@ -148,20 +148,21 @@ async def check_a_stall(played: Scene, what_stops: SlowLink | RecordingClient, s
     await played.check_that_the_client_converges()
 
 
-@pytest.mark.parametrize("seconds", [1.5, 4.0])
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(4.0, marks=pytest.mark.slow)])
 async def test_after_a_link_has_stalled_one_frame_makes_its_client_current(seconds: float) -> None:
     async with scene(QuickCrowd) as played:
         await trio.sleep(0.5)
         await check_a_stall(played, played.link, seconds)
 
 
-@pytest.mark.parametrize("seconds", [1.5, 4.0])
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(4.0, marks=pytest.mark.slow)])
 async def test_after_a_client_has_stalled_one_frame_makes_it_current(seconds: float) -> None:
     async with scene(QuickCrowd) as played:
         await trio.sleep(0.5)
         await check_a_stall(played, played.client, seconds)
 
 
+@pytest.mark.slow
 async def test_a_client_that_stalls_as_soon_as_it_is_in_the_room_is_no_exception() -> None:
     """Before anything is known of its link."""
     async with scene(QuickCrowd) as played:

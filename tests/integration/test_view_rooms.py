@@ -462,6 +462,7 @@ def items_held() -> int:
     return sum(len(each) for each in gc.get_objects() if type(each) in (list, dict, set, deque, tuple))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["full", "deaf"])
 def test_who_is_away_for_5000_ticks_costs_nothing_more(scene: Scene, what: str) -> None:
     link, player = scene.join(scene.ships[3])

@@ -47,6 +47,7 @@ class CappedTheatre(Theatre):
                 assert value is not None or getattr(row, field) is None, field
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rate", [MaxRate(bytes=900), MaxRate(bytes=3000, frames=10), MaxRate(bytes=20_000)])
 def test_what_a_capped_player_holds_is_its_to_see_and_comes_in_time(seed: int, rate: MaxRate) -> None:
