@@ -8,8 +8,12 @@ The layers, each importing only those above it:
     world          entity types, tables, publish: pure
     sync           views, chunks, frames, pacing: pure
     net            sockets and WebSockets
-    rooms          room, player, tick loop, directory
+    rooms          room, player, seats, tick loop, directory
+    desk           who comes in, and into which room; http_api is its side for pages and tools
     server         listening, and how far a failure reaches; cli and config sit on it
+
+Beside them `gameserver.matchmaking` (ready-made rooms: a rank queue, a lobby) and `gameserver.testing` (rooms under test
+without sockets), which are for authors and use what is public here.
 """
 
 from __future__ import annotations
