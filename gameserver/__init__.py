@@ -12,8 +12,8 @@ The layers, each importing only those above it:
     desk           who comes in, and into which room; http_api is its side for pages and tools
     server         listening, and how far a failure reaches; cli and config sit on it
 
-Beside them `gameserver.matchmaking` (ready-made rooms: a rank queue, a lobby) and `gameserver.testing` (rooms under test
-without sockets), which are for authors and use what is public here.
+Beside them, for authors: `gameserver.matchmaking` has ready-made rooms (a rank queue, a lobby) that use what is public
+here; `gameserver.testing` runs rooms under test without sockets.
 """
 
 from __future__ import annotations
