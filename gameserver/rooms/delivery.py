@@ -46,6 +46,32 @@ class HeldView(NamedTuple):
     choice: BudgetedHolding | None
 
 
+class _SentFrames:
+    """What one tick's frames were made of, to look up what a player held then.
+
+    Args:
+        players, bodies: of the tick, side by side.
+    """
+
+    __slots__ = ("_bodies", "_places", "_players", "tick")
+
+    def __init__(self, tick: int, players: list[Player], bodies: list[FrameBody]) -> None:
+        self.tick = tick
+        self._players = players
+        self._bodies = bodies
+        self._places: dict[Player, int] | None = None  # made when it is asked for: few ticks are
+
+    def view_of(self, player: Player) -> HeldView | None:
+        """What a player held after its frame; None when it was made none."""
+        if self._places is None:
+            self._places = {each: at for at, each in enumerate(self._players)}
+        at = self._places.get(player)
+        if at is None:
+            return None
+        body = self._bodies[at]
+        return HeldView(body.holding, body.own_holding, body.choice)
+
+
 class Delivery:
     """Sends a room's players what the published world has become since what each of them holds.
 
@@ -67,7 +93,7 @@ class Delivery:
         self._sent_counts: list[int] | None = None
         hash_ticks = 1 if room.is_event_driven else max(1, round(hash_seconds * room.rate))
         self._frames = FrameMaker(published, sight, hash_ticks, frame_header)
-        self._recent: deque[tuple[int, list[Player], list[FrameBody]]] | None = None
+        self._recent: deque[_SentFrames] | None = None
         rate = type(room).max_rate
         holdings_differ = not sight.is_same_for_all or (rate is not None and rate.bytes is not None)
         if type(room).allow_reconnection and holdings_differ:
@@ -111,7 +137,7 @@ class Delivery:
                 bodies = self._frames.bodies(players)
                 self._write(links, players, bodies, 0, now, now)
                 if self._recent is not None:
-                    self._recent.append((self._published.tick, players, bodies))
+                    self._recent.append(_SentFrames(self._published.tick, players, bodies))
 
     def _send_now(
         self, seats: Mapping[Link, Player], received: float, deadline: float, now: float, held: Collection[Player]
@@ -123,7 +149,7 @@ class Delivery:
             waited_us = min(int((now - received) * 1e6), messages.U32)
             skipped += self._write(links, players, bodies, waited_us, received, deadline)
             if self._recent is not None:
-                self._recent.append((self._published.tick, players, bodies))
+                self._recent.append(_SentFrames(self._published.tick, players, bodies))
         self._room.stats.frames_skipped += skipped
         if skipped:
             self._remember_until = self._published.tick + REMEMBER_TICKS
@@ -152,13 +178,13 @@ class Delivery:
     # -- players who come back
 
     def views_of(self, player: Player) -> dict[int, HeldView]:
-        """What a player held after each of the last frames that were made for it, by tick."""
-        views: dict[int, HeldView] = {}
-        for tick, players, bodies in self._recent or ():
-            if tick < player._joined_tick or player not in players:
-                continue
-            body = bodies[players.index(player)]
-            views[tick] = HeldView(body.holding, body.own_holding, body.choice)
+        """What a player held after each of those of its last frames that its client may have applied last, by tick."""
+        oldest = max(player.acknowledged_tick, player._joined_tick)
+        views = {tick: view for tick, view in player._last_views.items() if tick >= oldest}
+        for sent in self._recent or ():
+            view = sent.view_of(player) if sent.tick >= oldest else None
+            if view is not None:
+                views[sent.tick] = view
         return views
 
     def resume(self, player: Player, tick: int) -> bool:
@@ -265,6 +291,10 @@ class Delivery:
         player.frames_skipped += 1
         if player._watched:
             self._sight.look(player)
+        if self._recent is not None and not player._last_views:
+            silent_ticks = tick - player._baseline
+            if _RECENT_FRAMES // 2 <= silent_ticks < _RECENT_FRAMES and player._log is not None:
+                player._last_views = self.views_of(player)  # its connection may be dead, which is told much later
         # At the next frame nobody knows how long the input has waited.
         player._client_time = None
         if player._outbox:
@@ -321,6 +351,7 @@ class Delivery:
         """A frame was written that is not from the tick before: count the ticks that it spans besides its own."""
         merged = tick - (player._baseline or player._held_tick or tick - 1) - 1
         player._held_tick = 0
+        player._last_views = {}
         player.coalesced_ticks += merged
         self._room.stats.coalesced_ticks += merged
 

@@ -68,6 +68,7 @@ class Player(Viewer):
         "_client_time",
         "_delayed",
         "_held",
+        "_last_views",
         "_link",
         "_log",
         "_meant_for",
@@ -123,6 +124,7 @@ class Player(Viewer):
         self._token = ""  # brings it back
         self._used_token = ""  # brought it back, and counts until the answer has arrived
         self._held: HeldSeat | None = None  # while its connection is lost
+        self._last_views: dict[int, HeldView] = {}  # what it held when it could be sent nothing more
         self._sent_away = ""  # why the room has sent it away
         self._delayed: DelayedFrames | None = None  # of a spectator that sees the past
 

@@ -251,3 +251,26 @@ def test_ids_rest_while_a_connection_is_dead_and_nobody_has_noticed(den: HandTic
     den.ticks(3)
     assert world.spawn(Thing).id != gone
     assert not other.closed
+
+
+@pytest.mark.parametrize("silent_ticks", [2, 20, 40, 300])
+def test_a_dead_connection_that_is_noticed_late_costs_no_full_frame_where_there_are_views(silent_ticks: int) -> None:
+    """The link takes frames until its window closes, then none; somebody else's go on all the while."""
+    with HandTickedRoom(VeiledDen()) as room:
+        link, other = room.join("Ada"), room.join("Bob")
+        for x in (1, 2, 50):
+            room.room.world.spawn(Thing, x=x)
+        room.ticks(3)
+        player, replica = room.player(link), room.replica(link)
+        link.acknowledges = False
+        room.ticks(silent_ticks)
+        back = hand_over(room, player, player._token, tick=replica.tick)
+        assert back is not None
+        room.room.thing.x = 20  # out of its view
+        room.tick()
+        assert room.room.hooks[-2:] == ["drop", "return"]
+        frame = Frame.from_items(next(message for message in back.sent if message[0] == 3))
+        assert frame.header.back == frame.header.tick - replica.tick, "a delta from what it has applied"
+        replica.apply(frame)
+        assert sorted(row.x for row in replica["Thing"]) == [1, 2]
+        assert not other.closed
