@@ -181,7 +181,7 @@ class RoomLoop:
         if not self._opened:
             self._open()
             return
-        if self._drain is not None:
+        if not self.seating.has_joiners:  # who is on the way in shall be there when the room counts its players
             self._ask_to_finish()
         if self.is_ending:
             return
@@ -205,7 +205,8 @@ class RoomLoop:
     @property
     def due_seconds(self) -> float:
         """When `advance` has something to do, as far as it is known now; minus infinity for at once."""
-        if not self._opened or self.is_ending or self._drain is not None:
+        is_asked = self._drain is not None and not self.seating.has_joiners
+        if not self._opened or self.is_ending or is_asked:
             return -math.inf
         if self._stands:
             until = math.inf if self._empty_until is None else self._empty_until

@@ -274,3 +274,24 @@ def test_a_dead_connection_that_is_noticed_late_costs_no_full_frame_where_there_
         replica.apply(frame)
         assert sorted(row.x for row in replica["Thing"]) == [1, 2]
         assert not other.closed
+
+
+@pytest.mark.parametrize("tick_rate", [None, 5])
+def test_who_is_on_the_way_in_is_there_when_a_room_that_drains_counts_its_players(tick_rate: float | None) -> None:
+    class Waits(Room):
+        def on_drain(self, seconds: float) -> None:
+            self.counted = self.player_count
+
+    now = 0.0
+    loop = RoomLoop(type("Waits", (Waits,), {"tick_rate": tick_rate})(), clock=lambda: now)
+    loop.advance()
+    link = FakeLink()
+    loop.admit(link, Hello(name="Ada"))  # type: ignore[arg-type]
+    loop.drain(10.0, lambda: "the server restarts")
+    for _ in range(3):
+        now = min(now + 1.0, max(now, loop.next_seconds))
+        loop.advance()
+    room: Any = loop.room
+    assert (room.counted, link.closed) == (1, False)
+    loop.free()
+    link.free()
