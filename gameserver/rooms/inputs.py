@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from gameprotocol import CloseCode, InputField, InputHeader, InputSchema, ProtocolError, limits
 from gameserver.world.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from gameserver.rooms.player import Player
 
 #: What a player without a new input does in a tick: its last input again, an input of defaults, or nothing at all.
 MissingInput: TypeAlias = Literal["repeat", "neutral", "skip"]
@@ -216,6 +219,39 @@ class InputQueue:
         if len(self._behind) >= limits.INPUT_QUEUE_ITEMS:
             self.next = self._behind.popleft()
             self.dropped += 1
+
+
+def inputs_of_tick(
+    players: Iterable[Player], tick: int, most: int, missing: MissingInput, neutral: Callable[[], Any]
+) -> list[tuple[Player, Any]]:
+    """What each player does in a tick.
+
+    Args:
+        most: how many waiting inputs of a player are applied.
+        missing: what one without a new input does.
+        neutral: makes an input of defaults.
+    """
+    taken: list[tuple[Player, Any]] = []
+    for player in players:
+        queue = player.inputs
+        values = queue.take(tick)
+        if values is None:
+            # Whoever has lost its connection must not go on doing what it did last.
+            values = queue.fill(missing if player._held is None or missing == "skip" else "neutral", neutral)
+            if values is not None:
+                taken.append((player, values))
+            continue
+        taken.append((player, values))
+        if most > 1 and queue.next is not None:
+            taken += _more_inputs(player, tick, most - 1)
+    return taken
+
+
+def _more_inputs(player: Player, tick: int, most: int) -> list[tuple[Player, Any]]:
+    taken: list[tuple[Player, Any]] = []
+    while len(taken) < most and (values := player.inputs.take(tick)) is not None:
+        taken.append((player, values))
+    return taken
 
 
 def _describe_all(input_type: type[Input]) -> tuple[InputField, ...]:

@@ -20,6 +20,7 @@ from gameserver.rooms.arrivals import Arrival
 from gameserver.rooms.authentication import Identity
 from gameserver.rooms.declarations import input_codec, missing_input
 from gameserver.rooms.delivery import HASH_SECONDS, Delivery, flush_messages
+from gameserver.rooms.inputs import inputs_of_tick
 from gameserver.rooms.player import Player
 from gameserver.rooms.reception import Reception
 from gameserver.rooms.resync import Resyncs
@@ -462,36 +463,14 @@ class RoomLoop:
         room = self.room
         room.world.fill_gaps()
         if self._codec is not None:
-            room.inputs = self._inputs_of_this_tick(self._codec.neutral)
+            most = type(room).inputs_per_tick
+            room.inputs = inputs_of_tick(room._players.values(), room.tick, most, self._missing, self._codec.neutral)
         if room._works is not None and room._works.has_results:
             room._works.deliver()
         for call in room._timers.due(room.time):
             call()
         room.step(room.dt if dt is None else dt)
         room.stats.ticks += 1
-
-    def _inputs_of_this_tick(self, neutral: Callable[[], Any]) -> list[tuple[Player, Any]]:
-        most, tick, missing = type(self.room).inputs_per_tick, self.room.tick, self._missing
-        taken: list[tuple[Player, Any]] = []
-        for player in self.room._players.values():
-            queue = player.inputs
-            values = queue.take(tick)
-            if values is None:
-                # Whoever has lost its connection must not go on doing what it did last.
-                values = queue.fill(missing if player._held is None or missing == "skip" else "neutral", neutral)
-                if values is not None:
-                    taken.append((player, values))
-                continue
-            taken.append((player, values))
-            if most > 1 and queue.next is not None:
-                taken += self._more_inputs(player, most - 1)
-        return taken
-
-    def _more_inputs(self, player: Player, most: int) -> list[tuple[Player, Any]]:
-        taken: list[tuple[Player, Any]] = []
-        while len(taken) < most and (values := player.inputs.take(self.room.tick)) is not None:
-            taken.append((player, values))
-        return taken
 
     def publish(self) -> None:
         """Find out what this tick changed."""
