@@ -221,6 +221,19 @@ class Link:
                 name = errno.errorcode.get(error.errno or 0, type(error).__name__)
             self._cut_off(VANISHED, f"the connection broke: {name}")
 
+    def _failed_to_send(self, error: OSError) -> None:
+        """The same for a write. A peer that is gone may have said goodbye before: who leaves is not one who is lost."""
+        if not isinstance(error, NOT_NOW) and not (self.closed or self.lost or self.holding):
+            self.lost = True  # nothing that is found now is answered
+            try:
+                data = self._io.recv(RECEIVE_BYTES)
+            except OSError:
+                data = b""
+            if data:
+                self._ready += self._go_on(self._parser.feed(data))
+                self._special = True
+        self._failed(error)
+
     def _go_on(self, payloads: list[bytes]) -> list[bytes]:
         """Deal with what stopped the parser, and with what comes behind, as far as that is possible now."""
         while (stop := self._parser.stop) is not None:
@@ -276,7 +289,7 @@ class Link:
         except TLS_UNFINISHED:
             sent = 0
         except OSError as error:
-            self._failed(error)
+            self._failed_to_send(error)
             self._start_draining()
             return False
         if sent != len(frame):
@@ -310,7 +323,7 @@ class Link:
             try:
                 sent = self._io.send(data)
             except OSError as error:
-                self._failed(error)
+                self._failed_to_send(error)
         if sent != len(data) and not self.lost:
             self._pending += memoryview(data)[sent:]
             self._start_draining()
@@ -352,7 +365,7 @@ class Link:
         try:
             sent = self._io.send(self._pending)
         except OSError as error:
-            self._failed(error)
+            self._failed_to_send(error)
             return False
         del self._pending[:sent]
         self._queued_bytes = min(self._queued_bytes, len(self._pending))

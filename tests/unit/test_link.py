@@ -574,3 +574,21 @@ async def test_a_listener_that_cannot_be_opened_leaves_nothing_behind() -> None:
     with pytest.raises(OSError, match="in use"):
         await open_listeners("127.0.0.1", taken.getsockname()[1])
     taken.close()
+
+
+@pytest.mark.parametrize("write", ["write", "send_frames"])
+async def test_who_says_goodbye_and_hangs_up_has_left_and_is_not_lost(write: str, autojump_clock: MockClock) -> None:
+    """Whatever the room does first: a write that fails must not hide the Close that came before."""
+    room = RecordingRoom()
+    async with connected(room) as (client, _):
+        await join(room, client)
+        link = room.links[0]
+        await client.send(frame(b"last words") + frame(close_payload(1000, "bye"), CLOSE))
+        client.sock.close()
+        getattr(link, write)(binary_frame(b"news"))
+        assert (link.closed, link.close_code, link.close_reason) == (True, 1000, "bye")
+        assert link.ended_by_peer
+        assert link.lost
+        room.tick()
+        assert room.messages == [b"last words"]
+        await settle()
