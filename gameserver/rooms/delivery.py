@@ -134,10 +134,7 @@ class Delivery:
         if behind:
             links, players = self._choose(behind)
             if players:
-                bodies = self._frames.bodies(players)
-                self._write(links, players, bodies, 0, now, now)
-                if self._recent is not None:
-                    self._recent.append(_SentFrames(self._published.tick, players, bodies))
+                self._write(links, players, self._frames.bodies(players), 0, now, now)
 
     def _send_now(
         self, seats: Mapping[Link, Player], received: float, deadline: float, now: float, held: Collection[Player]
@@ -148,8 +145,6 @@ class Delivery:
             bodies = self._frames.bodies(players)
             waited_us = min(int((now - received) * 1e6), messages.U32)
             skipped += self._write(links, players, bodies, waited_us, received, deadline)
-            if self._recent is not None:
-                self._recent.append(_SentFrames(self._published.tick, players, bodies))
         self._room.stats.frames_skipped += skipped
         if skipped:
             self._remember_until = self._published.tick + REMEMBER_TICKS
@@ -187,30 +182,28 @@ class Delivery:
                 views[sent.tick] = view
         return views
 
-    def resume(self, player: Player, tick: int) -> bool:
+    def resume(self, player: Player, tick: int) -> None:
         """Let the next frame be a delta from ``tick``, the last that the player's client has applied, if that can be.
 
-        Returns:
-            Whether it can. If not, the next frame is a full one.
+        If not, the next frame is a full one.
         """
         held = player._held
         player._forget_baseline()
         player._held_tick = 0 if held is None else held.oldest_tick
         if held is None or not held.oldest_tick <= tick <= self._published.tick:
-            return False
+            return
         player._held_tick = tick
         if self._published.tick - tick > self._published.history_ticks or not tick:
-            return False
+            return
         has_budget = player._cap is not None and player._cap.allowance is not None
         if self._recent is not None or has_budget:
             view = held.views.get(tick)
             if view is None or has_budget != (view.choice is not None):  # too long ago, or its cap came or went later
-                return False
+                return
             if not has_budget and view.holding is None and not self._sight.is_same_for_all:
-                return False
+                return
             player._holding, player._own_holding, player._choice = view
         player._baseline = tick
-        return True
 
     def _choose(self, seats: Mapping[Link, Player]) -> tuple[list[Link], list[Player]]:
         """Who is sent a frame now. The others get the messages that wait for them, and no more."""
@@ -317,6 +310,8 @@ class Delivery:
         margin_now_ms = _milliseconds(deadline - received)
         timed, untimed = messages.frame_timed, messages.frame_untimed
         frames_sent = bytes_sent = 0
+        if self._recent is not None:
+            self._recent.append(_SentFrames(tick, players, bodies))
         for link, player, body in zip(links, players, bodies, strict=True):
             client_time = player._client_time
             sequence = player.inputs.applied_sequence

@@ -21,8 +21,8 @@ from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.metadata import Filter, Metadata, make_metadata, parse_filter
 from gameserver.rooms.room import Room
 from gameserver.rooms.schedule import phase_of
-from gameserver.rooms.seating import MakePoller, SeatHolder, Seating
-from gameserver.rooms.seats import SeatTokens, make_invite_code
+from gameserver.rooms.seating import MakePoller, SeatHolder
+from gameserver.rooms.seats import SEAT_IS_GONE, SeatTokens, make_invite_code
 from gameserver.watchdog import Watchdog
 
 _log = logging.getLogger("gameserver.rooms")
@@ -84,7 +84,6 @@ class Directory:
         self._by_name: dict[str, dict[str, RoomLoop]] = {name: {} for name in room_classes}
         self._open: dict[str, dict[RoomLoop, None]] = {name: {} for name in room_classes}  # may take one more
         self._invites: dict[str, RoomLoop] = {}
-        self._loops_by_seating: dict[Seating, RoomLoop] = {}
         self._most_rooms = most_rooms
         self._spawn = spawn
         self._start = start
@@ -127,11 +126,11 @@ class Directory:
             ProtocolError: 4013 when the token gives no seat in a room of this type.
         """
         holder = self.tokens.find(hello.seat or "")
-        loop = None if holder is None else self._loops_by_seating.get(holder.seating)
+        loop = None if holder is None else self.loop_of(holder.seating.room)
         if holder is None or loop is None or loop.room.name != name or loop.is_ending:
-            raise ProtocolError(CloseCode.SEAT_GONE, "this seat is gone: join anew")
+            raise ProtocolError(CloseCode.SEAT_GONE, SEAT_IS_GONE)
         if not holder.seating.take(link, hello, holder.seat):
-            raise ProtocolError(CloseCode.SEAT_GONE, "this seat is gone: join anew")
+            raise ProtocolError(CloseCode.SEAT_GONE, SEAT_IS_GONE)
         return loop
 
     def reserve(self, name: str, hello: Hello, identity: Identity | None, seconds: float) -> tuple[RoomLoop, str]:
@@ -263,7 +262,6 @@ class Directory:
         del self._by_name[room.name][room.id]
         self._open[room.name].pop(loop, None)
         self._invites.pop(room._invite_code, None)
-        self._loops_by_seating.pop(loop.seating, None)
         self.house.version += 1
         if not self._loops:
             self._emptied.set()
@@ -312,7 +310,6 @@ class Directory:
         loop.made_seconds = self._clock()
         loop.seating.changed = room._note_listing
         self._loops[room.id] = self._by_name[name][room.id] = loop
-        self._loops_by_seating[loop.seating] = loop
         self._open[name][loop] = None
         self.house.version += 1
         self._start(loop)

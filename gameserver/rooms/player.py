@@ -30,13 +30,12 @@ class HeldSeat:
     """A seat whose player has lost its connection.
 
     Attributes:
-        since_seconds, until_seconds: from when until when it is held.
+        until_seconds: how long it is held.
         reason: why it is lost, for ``on_leave``.
         oldest_tick: the oldest that the client may have applied last.
         views: what it held after each of the last frames, by tick; of each only one can have been the last to arrive.
     """
 
-    since_seconds: float
     until_seconds: float
     reason: str
     oldest_tick: int

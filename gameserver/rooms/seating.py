@@ -26,7 +26,7 @@ from gameserver.rooms.delivery import Delivery
 from gameserver.rooms.player import HeldSeat, Player
 from gameserver.rooms.resync import Resyncs
 from gameserver.rooms.room import Room
-from gameserver.rooms.seats import SeatTokens
+from gameserver.rooms.seats import SEAT_IS_GONE, SeatTokens
 from gameserver.sync.sight import Sight
 
 #: Makes what reads the links of a room, given what to call when one has news that its socket does not show.
@@ -75,14 +75,16 @@ class Seating:
     """The seats of one room.
 
     Args:
-        room: the room. tick_rate: what clients are told; 0 for a room without.
+        room: the room.
         delivery, sight, resyncs: what keeps something for each player.
         tokens: the seat tokens of the server.
         make_poller: makes what reads the links, when the first one comes.
         clock: seconds.
         wake: is called when somebody wants to come in.
+        server_name: told to clients in the welcome.
 
     Attributes:
+        room: as given.
         connected: players and spectators by link, as far as they are sent each frame at once.
         delayed: spectators who see the past.
         held: players whose connection is lost, in the order of losing it.
@@ -103,7 +105,7 @@ class Seating:
         wake: Callable[[], None],
         server_name: str,
     ) -> None:
-        self._room = room
+        self.room = room
         self._delivery = delivery
         self._sight = sight
         self._resyncs = resyncs
@@ -133,20 +135,20 @@ class Seating:
         """Players in the room, those whose seat is held or reserved, and those on their way in."""
         self._lapse()
         joining = sum(joiner.player is None and not joiner.hello.spectate for joiner in self._joining)
-        return len(self._room._players) + joining + len(self._reserved)
+        return len(self.room._players) + joining + len(self._reserved)
 
     @property
     def is_full(self) -> bool:
         """Whether every seat is taken."""
-        most = type(self._room).max_players
+        most = type(self.room).max_players
         return self.seats_taken >= (MOST_PLAYERS if most is None else most)
 
     @property
     def takes_spectators(self) -> bool:
         """Whether one more may watch."""
-        most = type(self._room).max_spectators
+        most = type(self.room).max_spectators
         joining = sum(joiner.hello.spectate for joiner in self._joining)
-        return len(self._room._spectators) + joining < (MOST_PLAYERS if most is None else most)
+        return len(self.room._spectators) + joining < (MOST_PLAYERS if most is None else most)
 
     @property
     def is_empty(self) -> bool:
@@ -195,7 +197,7 @@ class Seating:
         self._lapse()
         if isinstance(seat, Player):
             self._confirm(seat)  # a room without a tick rate may not have done so yet
-            if self._room._players.get(seat.number) is not seat or hello.seat not in (seat._token, seat._used_token):
+            if self.room._players.get(seat.number) is not seat or hello.seat not in (seat._token, seat._used_token):
                 return False
             self._joining.append(_Joiner(link, hello, None, seat))
             self._wake()
@@ -234,10 +236,10 @@ class Seating:
                 continue
             if joiner.player is None:
                 self._join(joiner)
-            elif self._room._players.get(joiner.player.number) is joiner.player:
+            elif self.room._players.get(joiner.player.number) is joiner.player:
                 self._give_back(joiner.link, joiner.hello, joiner.player)
             else:
-                joiner.link.close(CloseCode.SEAT_GONE, "this seat is gone: join anew")
+                joiner.link.close(CloseCode.SEAT_GONE, SEAT_IS_GONE)
 
     @property
     def has_joiners(self) -> bool:
@@ -250,7 +252,7 @@ class Seating:
         return self.poller is not None and self.poller.has_closed
 
     def _join(self, joiner: _Joiner) -> None:
-        link, hello, room = joiner.link, joiner.hello, self._room
+        link, hello, room = joiner.link, joiner.hello, self.room
         player = Player(
             self._take_number(), hello.name, hello.options, link, room, joiner.identity, is_spectator=hello.spectate
         )
@@ -280,18 +282,18 @@ class Seating:
 
     def _give_back(self, link: Link, hello: Hello, player: Player) -> None:
         """A player has come back to its seat."""
-        room = self._room
+        room = self.room
         if player._held is None:  # its old connection is still open, or died without a word
             old = player._link
             if player._sent_away or (old.closed and not _is_lost(old)):  # it left: `take_leave` would have seen it next
                 self._disconnect(old, player)
                 self._leave(player, player._sent_away or _reason(old))
-                link.close(CloseCode.SEAT_GONE, "this seat is gone: join anew")
+                link.close(CloseCode.SEAT_GONE, SEAT_IS_GONE)
                 return
             old.close(CloseCode.SEAT_TAKEN, "another connection has come back to this seat")
             self._drop(old, player)
             if player._held is None:  # `on_drop` has let it go
-                link.close(CloseCode.SEAT_GONE, "this seat is gone: join anew")
+                link.close(CloseCode.SEAT_GONE, SEAT_IS_GONE)
                 return
         missed = player._log.missed(hello.messages) if player._log is not None else None
         if missed is None:
@@ -362,12 +364,12 @@ class Seating:
         views = self._delivery.views_of(player)
         self._disconnect(link, player)
         now, reason = self._clock(), _reason(link)
-        player._take_outbox(self._room.tick)
+        player._take_outbox(self.room.tick)
         oldest_tick = self._unconfirmed.get(player, player.acknowledged_tick)
-        player._held = HeldSeat(now, math.inf, reason, oldest_tick, views)
+        player._held = HeldSeat(math.inf, reason, oldest_tick, views)
         self.held[player] = None
-        self._room.stats.drops += 1
-        self._room.on_drop(player, reason)
+        self.room.stats.drops += 1
+        self.room.on_drop(player, reason)
         if player._held.until_seconds == math.inf:  # unless the author has kicked it
             player._held.until_seconds = now + player.allow_reconnection
         if not player._held.until_seconds > now:
@@ -383,11 +385,11 @@ class Seating:
         if self.poller is not None and not len(self.poller):
             self.close_poller()  # its descriptor: thousands of rooms may have nothing but held seats
         self._resyncs.forget(player)
-        self._room.stats.dropped_inputs += link.dropped_messages
+        self.room.stats.dropped_inputs += link.dropped_messages
 
     def _leave(self, player: Player, reason: str) -> None:
         """A player, or a spectator, is gone for good."""
-        room, stats = self._room, self._room.stats
+        room, stats = self.room, self.room.stats
         self.held.pop(player, None)
         self._unconfirmed.pop(player, None)
         player._held = None
@@ -426,7 +428,7 @@ class Seating:
         self.poller.add(link, player)
 
     def _take_number(self) -> int:
-        room = self._room
+        room = self.room
         while self._next_number in room._players or self._next_number in room._spectators:
             self._next_number = self._next_number % MOST_PLAYERS + 1
         number = self._next_number
@@ -434,7 +436,7 @@ class Seating:
         return number
 
     def _welcome(self, player: Player) -> Welcome:
-        room = self._room
+        room = self.room
         return Welcome(
             room=room.name,
             room_id=room.id,
@@ -452,7 +454,7 @@ class Seating:
     def _returned(self, player: Player) -> Returned:
         return Returned(
             player=player.number,
-            tick=self._room.tick,
+            tick=self.room.tick,
             seat=player._token,
             seat_seconds=player.allow_reconnection,
             inputs=player.inputs.received_sequence,
@@ -476,7 +478,7 @@ class Seating:
         self._unconfirmed.clear()
         self._joining.clear()
         self.close_poller()
-        for player in self._room._players.values():
+        for player in self.room._players.values():
             self._tokens.revoke(player._token)
             self._tokens.revoke(player._used_token)
         for token in self._reserved:

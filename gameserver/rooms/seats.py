@@ -17,6 +17,10 @@ _CODE_LETTERS: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _CODE_LENGTH: Final = 8
 
 
+#: What somebody is told whose token gives no seat.
+SEAT_IS_GONE: Final = "this seat is gone: join anew"
+
+
 def make_seat_token() -> str:
     """A token that nobody can guess."""
     return secrets.token_urlsafe(_TOKEN_BYTES)

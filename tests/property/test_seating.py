@@ -209,7 +209,7 @@ class SeatingMachine(RuleBasedStateMachine):
         wrong = data.draw(st.integers(0, 3)) == 0 and len(self.paths) > 1
         if wrong:
             path = next(other for other in self.paths if other != path)
-        ended = holder is None or holder.seating._room._ending is not None
+        ended = holder is None or holder.seating.room._ending is not None
         if self.show(path, client.connect(), Hello(seat=token)):
             assert not wrong
             assert self.now < until
@@ -462,10 +462,10 @@ class SeatingMachine(RuleBasedStateMachine):
         for seating, seat in self.directory.tokens._holders.values():
             seats[seat] += 1
             if isinstance(seat, Player):
-                assert seating._room._players.get(seat.number) is seat
+                assert seating.room._players.get(seat.number) is seat
             else:
                 assert seat in seating._reserved.values()
-            assert seating in self.directory._loops_by_seating
+            assert self.directory.loop_of(seating.room) is not None
         assert all(count <= 2 for count in seats.values())
         assert len(self.directory._invites) <= len(self.loops)
 
@@ -528,7 +528,7 @@ class SeatingMachine(RuleBasedStateMachine):
         assert len(self.directory.tokens) == 0
         assert not self.directory._invites
         assert not self.directory._loops
-        assert not self.directory._loops_by_seating
+        assert not self.directory.loops
 
 
 TestSeating = SeatingMachine.TestCase
