@@ -1,0 +1,58 @@
+// Builds what ships: the bundles inside the Python package and, with --package, the npm package's dist folder.
+//
+//     node scripts/build.mjs            writes gameserver/web/bundled/
+//     node scripts/build.mjs --check    writes nothing; fails when the files there are not what the sources build
+//     node scripts/build.mjs --package  dist/ for `npm pack`
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const SOURCES = join(HERE, "..", "src");
+const BUNDLED = join(HERE, "..", "..", "..", "gameserver", "web", "bundled");
+const { version } = JSON.parse(readFileSync(join(HERE, "..", "package.json"), "utf8"));
+
+/** What is bundled, and how many bytes it may have when gzip has packed it. */
+const BUNDLES = [
+  { entry: "index.ts", file: "client.js", mostBytes: 15 * 1024 },
+  { entry: "overlay/index.ts", file: "overlay.js", mostBytes: 15 * 1024 },
+];
+
+async function bundle({ entry, file, mostBytes }) {
+  const { outputFiles } = await build({
+    entryPoints: [join(SOURCES, entry)],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    charset: "utf8",
+    legalComments: "none",
+    banner: { js: `// Tickwire ${version}, MIT. With @msgpack/msgpack, ISC. Built from clients/js.` },
+    write: false,
+  });
+  const contents = Buffer.from(outputFiles[0].contents);
+  const packed = gzipSync(contents, { level: 9 }).length;
+  console.log(`${file}: ${contents.length} bytes, ${packed} as gzip, of ${mostBytes}`);
+  if (packed > mostBytes) throw new Error(`${file} has ${packed} bytes as gzip; it may have ${mostBytes}`);
+  return contents;
+}
+
+const action = process.argv[2] ?? "";
+if (action === "--package") {
+  rmSync(join(HERE, "..", "dist"), { recursive: true, force: true });
+  execFileSync("npx", ["tsc", "-p", join(HERE, "..", "tsconfig.build.json")], { stdio: "inherit" });
+} else {
+  mkdirSync(BUNDLED, { recursive: true });
+  for (const each of BUNDLES) {
+    const contents = await bundle(each);
+    const path = join(BUNDLED, each.file);
+    if (action !== "--check") writeFileSync(path, contents);
+    else if (!readFileSync(path).equals(contents)) {
+      throw new Error(`${each.file} is not what the sources build: run \`make client\` and commit it`);
+    }
+  }
+}
