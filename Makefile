@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+JS := clients/js
 # What `make bench` measures and beside what: ONLY is a regular expression over workloads, RIVALS the folder of rivals.
 ONLY ?=
 CLIENTS ?= 1000
@@ -13,16 +14,16 @@ RIVALS ?= ../shared/rivals
 FUZZ_SECONDS ?= 60
 SEEDS ?= 200-2199
 
-.PHONY: run test test-all lint types bench fuzz soak flood idle storm vectors clean
+.PHONY: run test test-all lint types bench fuzz soak flood idle storm vectors client client-test clean
 
 run: $(BIN)/gameserver
 	$(BIN)/gameserver run
 
-test: $(VENV)/.dev lint types
+test: $(VENV)/.dev lint types client-test
 	$(BIN)/python -m pytest -q -m 'not slow'
 
 # With what takes minutes: thousands of attacks on a running server, 200 simulated seeds, the Autobahn cases.
-test-all: $(VENV)/.dev lint types
+test-all: $(VENV)/.dev lint types client-test
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.dev
@@ -31,6 +32,23 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# The browser's client: build what ships inside the Python package, after a change to clients/js/src.
+client: $(JS)/node_modules/.package-lock.json
+	cd $(JS) && npm run --silent build
+
+# Its own tests, and that gameserver/web/bundled is what its sources build.
+client-test:
+ifeq ($(shell command -v npm),)
+	@echo 'SKIPPED: the tests of clients/js, for there is no npm here; install Node 20 or newer (apt install npm)'
+else
+	$(MAKE) --no-print-directory $(JS)/node_modules/.package-lock.json
+	cd $(JS) && npm run --silent check && npm run --silent build -- --check && npm test --silent
+endif
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund --silent
+	touch $@
 
 # All workloads, or some of them: make bench ONLY=full-200 CLIENTS=1000 DURATION=10
 bench: $(VENV)/.dev

@@ -5,7 +5,7 @@
 //     node scripts/build.mjs --package  dist/ for `npm pack`
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -45,6 +45,7 @@ const action = process.argv[2] ?? "";
 if (action === "--package") {
   rmSync(join(HERE, "..", "dist"), { recursive: true, force: true });
   execFileSync("npx", ["tsc", "-p", join(HERE, "..", "tsconfig.build.json")], { stdio: "inherit" });
+  copyFileSync(join(HERE, "..", "..", "..", "LICENSE"), join(HERE, "..", "LICENSE")); // npm packs what is beside it
 } else {
   mkdirSync(BUNDLED, { recursive: true });
   for (const each of BUNDLES) {
