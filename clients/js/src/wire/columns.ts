@@ -1,7 +1,6 @@
 // Columns as they travel (SPEC.md, section "Columns"): one field's integers, or objects, of some rows.
 
 import type { Cursor } from "./cursor.js";
-import { check } from "./cursor.js";
 import { refuse } from "./errors.js";
 import type { Field } from "./fields.js";
 import { crc32 } from "./hash.js";
@@ -89,10 +88,4 @@ export function readObjects(
       objects[ids[i]] = cursor.text();
     } else objects[ids[i]] = bytes.slice(); // a copy: a view would keep the whole message alive
   }
-}
-
-/** A packed value for `decodeValue`; throws ProtocolError when it is not in order. */
-export function checkedValue(packed: Uint8Array): Uint8Array {
-  check(packed);
-  return packed;
 }

@@ -1,8 +1,8 @@
 // The messages: one msgpack array each, whose first item is its kind (SPEC.md, section "Messages"). Items and keys that
 // are not named there are skipped: that is how the wire grows.
 
-import { encode } from "@msgpack/msgpack";
 import { Cursor, check } from "./cursor.js";
+import { encode } from "./encode.js";
 import { refuse } from "./errors.js";
 import { type Frame, readFrame } from "./frame.js";
 import { readSchema, type Schema } from "./schema.js";
@@ -181,7 +181,7 @@ export function encodeHello(fields: HelloFields): Uint8Array {
     const says = typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value);
     if (says) wire[key] = value;
   }
-  return pack([Kind.HELLO, wire]);
+  return encode([Kind.HELLO, wire]);
 }
 
 /** One input; `values` in the order of the room's input schema. */
@@ -192,33 +192,29 @@ export function encodeInput(
   clientTime: number,
   values: readonly unknown[],
 ): Uint8Array {
-  return pack([Kind.INPUT, [sequence, tick, acknowledged, clientTime], values]);
+  return encode([Kind.INPUT, [sequence, tick, acknowledged, clientTime], values]);
 }
 
 /** What a client sends that holds newer state and has no input to send. */
 export function encodeAcknowledge(tick: number, clientTime: number): Uint8Array {
-  return pack([Kind.ACKNOWLEDGE, tick, clientTime]);
+  return encode([Kind.ACKNOWLEDGE, tick, clientTime]);
 }
 
 /** A message of the game. `number`: 1, 2, 3, ... for the messages and requests of a seat. Throws as `encodeRequest`. */
 export function encodeMessage(name: string, payload: unknown, number?: number): Uint8Array {
   checkName(name);
-  return pack(number === undefined ? [Kind.MESSAGE, name, payload] : [Kind.MESSAGE, name, payload, number]);
+  return encode(number === undefined ? [Kind.MESSAGE, name, payload] : [Kind.MESSAGE, name, payload, number]);
 }
 
 /** A message that is to be answered. Throws an Error for a name of more than 64 bytes, or a payload msgpack cannot carry. */
 export function encodeRequest(number: number, name: string, payload: unknown): Uint8Array {
   checkName(name);
-  return pack([Kind.REQUEST, number, name, payload]);
+  return encode([Kind.REQUEST, number, name, payload]);
 }
 
 /** Asks for a full frame; both hashes 0 when a delta did not fit. */
 export function encodeResync(tick: number, expected: number, found: number, digests: Uint8Array[] = []): Uint8Array {
-  return pack([Kind.RESYNC, tick, expected, found, ...(digests.length ? [digests] : [])]);
-}
-
-function pack(items: unknown[]): Uint8Array {
-  return encode(items, { ignoreUndefined: true });
+  return encode([Kind.RESYNC, tick, expected, found, ...(digests.length ? [digests] : [])]);
 }
 
 function checkName(name: string): void {

@@ -4,8 +4,8 @@
 // values. A companion holds further, private fields of another table's rows; front ends do not meet it: its main table
 // answers for its fields.
 
-import { checkedValue, type Integers, readIntegers, readObjects } from "./columns.js";
-import { type Cursor, decodeValue } from "./cursor.js";
+import { type Integers, readIntegers, readObjects } from "./columns.js";
+import { type Cursor, readValue } from "./cursor.js";
 import { refuse } from "./errors.js";
 import { type Field, toNumber, toNumbers } from "./fields.js";
 import { bucketSums, rowHashes, sumOf } from "./hash.js";
@@ -142,7 +142,7 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
     const objects = this.#objects[i];
     if (objects) {
       const held = objects[id] ?? null;
-      return field.kind === "value" && held ? decodeValue(checkedValue(held as Uint8Array)) : held;
+      return field.kind === "value" && held ? readValue(held as Uint8Array) : held;
     }
     const integer = this.columns[i][id] ?? 0;
     if (field.kind === "reference") return this.tables[field.table].get(integer);
