@@ -1,6 +1,6 @@
 // Columns as they travel (SPEC.md, section "Columns"): one field's integers, or objects, of some rows.
 
-import type { Cursor } from "./cursor.js";
+import { ARRAY, BIN, type Cursor, INTEGER, inRange, TEXT } from "./cursor.js";
 import { refuse } from "./errors.js";
 import type { Field } from "./fields.js";
 import { crc32 } from "./hash.js";
@@ -18,29 +18,27 @@ function space(count: number): Float64Array {
 /** Reads a column of numbers into `held`, whose index is the id. Throws ProtocolError, and may have written nothing. */
 export function readIntegers(cursor: Cursor, field: Field, ids: Uint32Array, held: Integers): void {
   const read = space(ids.length);
-  if (cursor.isInteger) read.fill(cursor.integer(field.lowest, field.highest), 0, ids.length);
-  else if (cursor.isBin) {
+  if (cursor.kind === INTEGER) read.fill(cursor.integer(field.lowest, field.highest), 0, ids.length);
+  else if (cursor.kind === BIN) {
     const bin = cursor.bin();
     if (field.kind === "bool") readBits(bin, ids.length, read);
     else readAbsolute(bin, ids.length, field.kind === "int", read);
   } else readDifferences(cursor, field, ids, held, read);
   const { lowest, highest } = field;
   for (let i = 0; i < ids.length; i++) {
-    const value = read[i];
-    if (value < lowest || value > highest) refuse(`${field.name}: ${value} is not from ${lowest} to ${highest}`);
-    held[ids[i]] = value;
+    held[ids[i]] = inRange(read[i], lowest, highest);
   }
 }
 
 function readBits(bin: Uint8Array, count: number, into: Float64Array): void {
-  if (bin.length !== (count + 7) >> 3) refuse("bits for another number of rows");
+  if (bin.length !== (count + 7) >> 3) refuse("bits");
   for (let i = 0; i < count; i++) into[i] = (bin[i >> 3] >> (i & 7)) & 1;
 }
 
 /** Little-endian integers of one width. */
 function readAbsolute(bin: Uint8Array, count: number, signed: boolean, into: Float64Array): void {
   const width = count ? bin.length / count : 0;
-  if (count ? width !== 1 && width !== 2 && width !== 4 : bin.length) refuse("a column of no width");
+  if (count ? width !== 1 && width !== 2 && width !== 4 : bin.length) refuse("column");
   const view = new DataView(bin.buffer, bin.byteOffset, bin.length);
   if (width === 1) for (let i = 0; i < count; i++) into[i] = signed ? (bin[i] << 24) >> 24 : bin[i];
   else if (width === 2)
@@ -50,14 +48,14 @@ function readAbsolute(bin: Uint8Array, count: number, signed: boolean, into: Flo
 
 /** One signed byte a row, added to what it holds; -128 is the escape to an integer of its own. */
 function readDifferences(cursor: Cursor, field: Field, ids: Uint32Array, held: Integers, into: Float64Array): void {
-  if (!field.takesDifferences || !cursor.isArray) refuse(`${field.name} takes no such column`);
+  if (!field.takesDifferences || cursor.kind !== ARRAY) refuse(`column ${field.name}`);
   const bins = cursor.array();
-  if (bins !== 1 && bins !== 2) refuse("differences are one bin or two");
+  if (bins !== 1 && bins !== 2) refuse("differences");
   const steps = cursor.bin();
-  if (steps.length !== ids.length) refuse("differences for another number of rows");
+  if (steps.length !== ids.length) refuse("differences");
   let escapes = 0;
   for (let i = 0; i < steps.length; i++) if (steps[i] === 0x80) escapes++;
-  if (escapes > 0 !== (bins === 2)) refuse("escapes and integers do not fit");
+  if (escapes > 0 !== (bins === 2)) refuse("escapes");
   let large: Float64Array | null = null;
   if (bins === 2) {
     large = new Float64Array(escapes);
@@ -78,10 +76,10 @@ export function readObjects(
   objects: unknown[],
   checksums: Integers,
 ): void {
-  if (!cursor.isArray || cursor.array() !== ids.length) refuse(`${field.name}: an array of one item a row is wanted`);
+  if (cursor.kind !== ARRAY || cursor.array() !== ids.length) refuse(`column ${field.name}`);
   for (let i = 0; i < ids.length; i++) {
     const from = cursor.at;
-    const bytes = field.kind === "text" ? cursor.utf8() : cursor.bin();
+    const bytes = field.kind === "text" ? cursor.bytesOf(TEXT) : cursor.bin();
     checksums[ids[i]] = crc32(bytes);
     if (field.kind === "text") {
       cursor.at = from;

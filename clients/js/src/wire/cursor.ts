@@ -10,10 +10,27 @@ import { refuse } from "./errors.js";
 /** Arrays and maps inside each other in a server's message, the outermost counted (SPEC.md, Limits). */
 const MOST_DEPTH = 64;
 
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** What an item is; the first five are found by `WANTED`. */
+export const INTEGER = 0;
+export const FLOAT = 1;
+export const TEXT = 2;
+export const BIN = 3;
+export const ARRAY = 4;
+export const MAP = 5;
+const NIL = 6;
+const BOOLEAN = 7;
+const UNKNOWN = 8;
 
-/** Bytes behind the first one that say how long something is, or that hold its number, for 0xc4 to 0xdf. */
-const WIDTHS = [1, 2, 4, 0, 0, 0, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4];
+const NAMES = ["integer", "number", "text", "bin", "array", "map", "nil", "boolean"];
+/** The kinds of the first bytes from 0xc0 to 0xdf. */
+const KINDS = "68773338881100000000888882224455";
+/** What stands behind the first bytes from 0xc4 to 0xdf: the number itself, or how long the item is. */
+const READERS =
+  "Uint8 Uint16 Uint32    Float32 Float64 Uint8 Uint16 Uint32 BigUint64 Int8 Int16 Int32 BigInt64      Uint8 Uint16 Uint32 Uint16 Uint32 Uint16 Uint32"
+    .split(" ")
+    .map((name) => ({ width: Number(name.replace(/\D+/, "")) / 8, method: `get${name}` as "getUint8" }));
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A place in a message. Every method throws ProtocolError when something else stands there. */
 export class Cursor {
@@ -26,206 +43,141 @@ export class Cursor {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** The byte that begins the next item, which says its type. */
-  get type(): number {
-    return this.at < this.bytes.length ? this.bytes[this.at] : refuse("the message is cut off");
+  /** What stands here: `INTEGER`, `ARRAY` and so on. */
+  get kind(): number {
+    const first = this.#first;
+    if (first < 0x80 || first >= 0xe0) return INTEGER;
+    return first < 0x90 ? MAP : first < 0xa0 ? ARRAY : first < 0xc0 ? TEXT : Number(KINDS[first - 0xc0]);
   }
 
   /** Whether the next item is nil; it is passed if so. */
   nil(): boolean {
-    if (this.type !== 0xc0) return false;
-    this.at++;
-    return true;
-  }
-
-  /** Whether the next item is an array. */
-  get isArray(): boolean {
-    const { type } = this;
-    return (type & 0xf0) === 0x90 || type === 0xdc || type === 0xdd;
-  }
-
-  get isMap(): boolean {
-    const { type } = this;
-    return (type & 0xf0) === 0x80 || type === 0xde || type === 0xdf;
-  }
-
-  get isText(): boolean {
-    const { type } = this;
-    return (type & 0xe0) === 0xa0 || (type >= 0xd9 && type <= 0xdb);
-  }
-
-  get isFloat(): boolean {
-    const { type } = this;
-    return type === 0xca || type === 0xcb;
-  }
-
-  get isBin(): boolean {
-    const { type } = this;
-    return type >= 0xc4 && type <= 0xc6;
-  }
-
-  get isInteger(): boolean {
-    const { type } = this;
-    return type < 0x80 || type >= 0xe0 || (type >= 0xcc && type <= 0xd3);
+    const found = this.kind === NIL;
+    if (found) this.at++;
+    return found;
   }
 
   /** How many items an array has; they come next. */
   array(): number {
-    const { type } = this;
-    if (!this.isArray) refuse("an array is wanted");
-    return this.#enough((type & 0xf0) === 0x90 ? this.#short(type & 0x0f) : this.#length(type));
+    return this.#length(ARRAY);
   }
 
   /** How many keys a map has; each is followed by its value. */
   map(): number {
-    const { type } = this;
-    if (!this.isMap) refuse("a map is wanted");
-    return this.#enough((type & 0xf0) === 0x80 ? this.#short(type & 0x0f) : this.#length(type));
+    return this.#length(MAP);
   }
 
-  /** The bytes of a bin: a view into the message. */
+  /** The bytes of a bin, or of a text: a view into the message. */
+  bytesOf(kind: typeof BIN | typeof TEXT): Uint8Array {
+    const from = this.#past(this.#length(kind));
+    return this.bytes.subarray(from, this.at);
+  }
+
   bin(): Uint8Array {
-    if (!this.isBin) refuse("a bin is wanted");
-    return this.#take(this.#length(this.type));
-  }
-
-  /** The bytes of a text: a view into the message. */
-  utf8(): Uint8Array {
-    const { type } = this;
-    if (!this.isText) refuse("a text is wanted");
-    if (type < 0xc0) return this.#take(this.#short(type & 0x1f));
-    return this.#take(this.#length(type));
+    return this.bytesOf(BIN);
   }
 
   text(): string {
-    return decodeUtf8(this.utf8());
+    return decodeUtf8(this.bytesOf(TEXT));
   }
 
   /** An integer of any width; a float is none. */
   integer(lowest: number, highest: number): number {
-    const value = this.#integer();
-    if (!(value >= lowest && value <= highest)) refuse(`${value} is not from ${lowest} to ${highest}`);
-    return value;
+    return inRange(this.#number(INTEGER), lowest, highest);
   }
 
-  /** An integer, or a float that is finite. */
+  /** An integer or a float. */
   number(lowest: number, highest: number): number {
-    const value = this.isFloat ? this.#float() : this.#integer();
-    if (!(value >= lowest && value <= highest)) refuse(`${value} is not from ${lowest} to ${highest}`);
-    return value;
+    return inRange(this.#number(this.kind === FLOAT ? FLOAT : INTEGER), lowest, highest);
   }
 
   boolean(): boolean {
-    const { type } = this;
-    if (type !== 0xc2 && type !== 0xc3) refuse("true or false is wanted");
-    this.at++;
-    return type === 0xc3;
+    this.#want(BOOLEAN);
+    return this.bytes[this.at++] === 0xc3;
   }
 
-  /** Whatever stands here, of a message that `check` has let through: bins are views into it, maps have a prototype. */
+  /** Whatever stands here, of a message that `check` has let through: bins are views into it. */
   value(): unknown {
-    if (this.isArray) return Array.from({ length: this.array() }, () => this.value());
-    if (this.isMap) return this.#mapValue();
-    if (this.isText) return this.text();
-    if (this.isBin) return this.bin();
-    if (this.isFloat) return this.#float();
-    if (this.isInteger) return this.#integer();
-    return this.nil() ? null : this.boolean();
+    const { kind } = this;
+    if (kind === ARRAY) return Array.from({ length: this.array() }, () => this.value());
+    if (kind === MAP) return this.#mapValue();
+    if (kind === TEXT) return this.text();
+    if (kind === BIN) return this.bin();
+    if (kind === BOOLEAN) return this.boolean();
+    return this.nil() ? null : this.#number(kind);
   }
 
-  /** Goes past whatever stands here. `strictly`: also see that it is in order, but for what `check` sees besides. */
-  skip(depth = 0, strictly = false): void {
-    const { type } = this;
-    if (this.isArray) this.#skipItems(this.array(), depth, strictly);
-    else if (this.isMap) this.#skipMap(depth, strictly);
-    else if (this.isText) strictly ? checkUtf8(this.utf8()) : this.utf8();
-    else if (this.isBin) this.bin();
-    else if (type === 0xc1 || (type >= 0xc7 && type <= 0xc9) || (type >= 0xd4 && type <= 0xd8)) refuse("an extension");
-    else this.#past(1 + (type >= 0xc4 && type < 0xe0 ? WIDTHS[type - 0xc4] : 0));
-  }
-
-  #skipItems(count: number, depth: number, strictly: boolean): void {
-    if (depth >= MOST_DEPTH) refuse("too deep");
-    for (; count > 0; count--) this.skip(depth + 1, strictly);
-  }
-
-  #skipMap(depth: number, strictly: boolean): void {
-    if (depth >= MOST_DEPTH) refuse("too deep");
-    for (let count = this.map(); count > 0; count--) {
-      strictly ? checkUtf8(this.utf8()) : this.utf8();
-      this.skip(depth + 1, strictly);
-    }
+  /** Goes past whatever stands here; sees that it is in order. */
+  skip(depth = 0): void {
+    const { kind } = this;
+    if (kind === ARRAY || kind === MAP) {
+      if (depth >= MOST_DEPTH) refuse("too deep");
+      for (let left = this.#length(kind); left > 0; left--) {
+        if (kind === MAP) checkUtf8(this.bytesOf(TEXT));
+        this.skip(depth + 1);
+      }
+    } else if (kind === TEXT) checkUtf8(this.bytesOf(TEXT));
+    else if (kind === BIN) this.bin();
+    else if (kind === UNKNOWN) refuse("extension");
+    else if (kind > MAP) this.at++;
+    else this.#number(kind);
   }
 
   #mapValue(): Record<string, unknown> {
     const map: Record<string, unknown> = {};
     for (let left = this.map(); left > 0; left--) {
       const key = this.text();
-      if (key === "__proto__") refuse("a key that no object may have");
+      if (key === "__proto__") refuse("key __proto__");
       map[key] = this.value();
     }
     return map;
   }
 
-  #float(): number {
-    const isSingle = this.type === 0xca;
-    const at = this.#past(isSingle ? 5 : 9) + 1;
-    return isSingle ? this.#view.getFloat32(at) : this.#view.getFloat64(at);
+  get #first(): number {
+    return this.at < this.bytes.length ? this.bytes[this.at] : refuse("cut off");
   }
 
-  #integer(): number {
-    const { type } = this;
-    if (type < 0x80) return this.#short(type);
-    if (type >= 0xe0) return this.#short(type - 0x100);
-    if (type < 0xcc || type > 0xd3) refuse("an integer is wanted");
-    const at = this.#past(1 + WIDTHS[type - 0xc4]) + 1;
-    const view = this.#view;
-    if (type === 0xcc) return view.getUint8(at);
-    if (type === 0xcd) return view.getUint16(at);
-    if (type === 0xce) return view.getUint32(at);
-    if (type === 0xd0) return view.getInt8(at);
-    if (type === 0xd1) return view.getInt16(at);
-    if (type === 0xd2) return view.getInt32(at);
-    const high = type === 0xcf ? view.getUint32(at) : view.getInt32(at);
-    return high * 0x1_0000_0000 + view.getUint32(at + 4); // beyond 2**53 not exact, but then out of every range
+  #want(kind: number): void {
+    if (this.kind !== kind) refuse(`no ${NAMES[kind]}`);
   }
 
-  /** The length behind the type's byte. */
-  #length(type: number): number {
-    const width = WIDTHS[type - 0xc4];
-    const at = this.#past(1 + width) + 1;
-    return width === 1 ? this.#view.getUint8(at) : width === 2 ? this.#view.getUint16(at) : this.#view.getUint32(at);
+  /** The number that stands here, or that tells the length of what does. Beyond 2**53 it is not exact. */
+  #number(kind: number): number {
+    this.#want(kind);
+    const first = this.#first;
+    if (first < 0xc0 || first >= 0xe0) {
+      this.at++;
+      return kind === INTEGER ? (first << 24) >> 24 : first & (kind === TEXT ? 0x1f : 0x0f);
+    }
+    const { width, method } = READERS[first - 0xc4];
+    return Number(this.#view[method](this.#past(1 + width) + 1));
   }
 
-  #short(value: number): number {
-    this.at++;
-    return value;
+  /** How long it is. Each of so many items has a byte at least: who promises more is not believed. */
+  #length(kind: number): number {
+    const length = this.#number(kind);
+    return length <= this.bytes.length - this.at ? length : refuse("cut off");
   }
 
   /** Goes on by `count` bytes; answers where they begin. */
   #past(count: number): number {
     const from = this.at;
-    if (count > this.bytes.length - from) refuse("the message is cut off");
+    if (count > this.bytes.length - from) refuse("cut off");
     this.at = from + count;
     return from;
   }
+}
 
-  #take(count: number): Uint8Array {
-    const from = this.#past(count);
-    return this.bytes.subarray(from, from + count);
-  }
-
-  /** Each of so many items has a byte at least: who promises more is not believed. */
-  #enough(count: number): number {
-    return count <= this.bytes.length - this.at ? count : refuse("the message is cut off");
-  }
+/** `value`, which must be a number within bounds. */
+export function inRange(value: number, lowest: number, highest: number): number {
+  return value >= lowest && value <= highest ? value : refuse(`${value}, not ${lowest} to ${highest}`);
 }
 
 /** Sees that `bytes` are one msgpack value within the protocol's rules, and nothing behind it. */
 export function check(bytes: Uint8Array): void {
   const cursor = new Cursor(bytes);
-  cursor.skip(0, true);
-  if (cursor.at < bytes.length) refuse("bytes behind the message");
+  cursor.skip();
+  if (cursor.at < bytes.length) refuse("bytes behind");
 }
 
 /** The value that `bytes` are, and nothing but it. */
@@ -234,11 +186,37 @@ export function readValue(bytes: Uint8Array): unknown {
   return new Cursor(bytes).value();
 }
 
+/**
+ * Reads the named keys of a map and skips others. Keys travel in snake_case and are named here in camelCase.
+ *
+ * @param defaults what keys mean that are missing; all others must be there
+ */
+export function readMap<T extends object>(
+  cursor: Cursor,
+  readers: { [Key in keyof T]: () => T[Key] },
+  defaults: Partial<T>,
+): T {
+  const found: Partial<T> = { ...defaults };
+  for (let left = cursor.map(); left > 0; left--) {
+    const wireKey = cursor.text();
+    const key = wireKey.replace(/_[a-z]/g, (part) => part[1].toUpperCase()) as keyof T;
+    if (wireKey === wireKey.toLowerCase() && Object.hasOwn(readers, key)) found[key] = readers[key]();
+    else cursor.skip();
+  }
+  for (const key in readers) if (!(key in found)) refuse(`no ${key}`);
+  return found as T;
+}
+
+/** Reads an array of things of one kind. */
+export function readList<T>(cursor: Cursor, read: () => T): T[] {
+  return Array.from({ length: cursor.array() }, read);
+}
+
 function decodeUtf8(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    return refuse("text that is not UTF-8");
+    return refuse("UTF-8");
   }
 }
 

@@ -16,7 +16,7 @@ export class BaselineError extends Error {
   override readonly name = "BaselineError";
 }
 
-/** Throws a ProtocolError 1007 with this reason. */
-export function refuse(reason: string): never {
-  throw new ProtocolError(1007, reason);
+/** Throws a ProtocolError 1007: a message has something malformed. `what` in a word or two, for they all travel to players. */
+export function refuse(what: string): never {
+  throw new ProtocolError(1007, `malformed: ${what}`);
 }

@@ -1,5 +1,6 @@
 // Field kinds: the integers that travel and the values that they stand for (SPEC.md, section "Schema").
 
+import { type Cursor, inRange, readMap } from "./cursor.js";
 import { refuse } from "./errors.js";
 
 /** The highest id; ids go up to twice the rows of a table. */
@@ -29,7 +30,7 @@ export interface Field {
   readonly isObject: boolean;
   /** Whether a column may be differences to what is held. */
   readonly takesDifferences: boolean;
-  /** Of `fixed`: integer n is low + n * step. */
+  /** Of `fixed`: integer n is low + n * step. This and what follows is NaN for kinds that have none. */
   readonly low: number;
   readonly step: number;
   /** Of `angle`, `uint`, `int`. */
@@ -40,34 +41,44 @@ export interface Field {
   readonly maxBytes: number;
 }
 
+type Parameters = Pick<Field, "name" | "kind" | "low" | "step" | "bits" | "table" | "maxBytes"> & { count: number };
+
 /** A field as the schema has it; throws ProtocolError when a parameter is missing or out of its range. */
-export function readField(map: unknown): Field {
-  const wire = asMap(map);
-  const kind = wire.kind as FieldKind;
-  let [lowest, highest, bits, low, step, table, maxBytes] = [0, 0xffffffff, 0, 0, 1, 0, 0];
+export function readField(cursor: Cursor): Field {
+  const number = () => cursor.number(-1e300, 1e300);
+  const integer = () => cursor.integer(0, 2 ** 32);
+  const { count, ...given } = readMap<Parameters>(
+    cursor,
+    {
+      kind: () => cursor.text() as FieldKind,
+      name: () => cursor.text(),
+      low: number,
+      step: number,
+      count: integer,
+      bits: integer,
+      table: integer,
+      maxBytes: integer,
+    },
+    { low: NaN, step: NaN, count: NaN, bits: NaN, table: NaN, maxBytes: NaN },
+  );
+  const { kind, bits } = given;
+  const isObject = kind === "text" || kind === "bytes" || kind === "value";
+  let [lowest, highest] = [0, 0xffffffff];
   if (kind === "fixed") {
-    low = numberFrom(wire.low, -1e300, 1e300);
-    step = numberFrom(wire.step, Number.MIN_VALUE, 1e300);
-    highest = integerFrom(wire.count, 2, 2 ** 32) - 1;
+    inRange(given.low, -1e300, 1e300);
+    inRange(given.step, Number.MIN_VALUE, 1e300);
+    highest = inRange(count, 2, 2 ** 32) - 1;
   } else if (kind === "angle" || kind === "uint" || kind === "int") {
-    bits = integerFrom(wire.bits, kind === "angle" ? 4 : kind === "int" ? 2 : 1, kind === "angle" ? 16 : 32);
+    inRange(bits, kind === "angle" ? 4 : kind === "int" ? 2 : 1, kind === "angle" ? 16 : 32);
     if (kind === "int") lowest = -(2 ** (bits - 1));
     highest = 2 ** bits - 1 + lowest;
   } else if (kind === "bool") highest = 1;
-  else if (kind === "reference") {
-    table = integerFrom(wire.table, 0, MOST_ID);
-    highest = MOST_ID;
-  } else if (kind === "owner") highest = 0xffff;
-  else if (isObjectKind(kind)) maxBytes = integerFrom(wire.max_bytes, 1, 65535);
-  else if (kind !== "float32") refuse(`a field of the unknown kind ${String(kind)}`);
-  const isObject = isObjectKind(kind);
+  else if (kind === "reference") highest = MOST_ID;
+  else if (kind === "owner") highest = 0xffff;
+  else if (isObject) inRange(given.maxBytes, 1, 65535);
+  else if (kind !== "float32") refuse(`kind ${kind}`);
   const takesDifferences = !isObject && kind !== "float32" && kind !== "bool";
-  const name = textFrom(wire.name);
-  return { name, kind, lowest, highest, isObject, takesDifferences, low, step, bits, table, maxBytes };
-}
-
-function isObjectKind(kind: string): boolean {
-  return kind === "text" || kind === "bytes" || kind === "value";
+  return { ...given, lowest, highest, isObject, takesDifferences };
 }
 
 const single = new Float32Array(1);
@@ -93,28 +104,4 @@ export function toNumbers(field: Field, integers: Int32Array | Uint32Array, ids:
   const step = field.kind === "angle" ? (2 * Math.PI) / 2 ** field.bits : field.kind === "fixed" ? field.step : 1;
   for (let i = 0; i < ids.length; i++) numbers[i] = low + integers[ids[i]] * step;
   return numbers;
-}
-
-// -- reading a decoded schema
-
-export function asMap(value: unknown): Record<string, unknown> {
-  const isMap = typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
-  return isMap ? (value as Record<string, unknown>) : refuse("a map is wanted");
-}
-
-export function asArray(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : refuse("an array is wanted");
-}
-
-export function textFrom(value: unknown): string {
-  return typeof value === "string" ? value : refuse("a text is wanted");
-}
-
-export function numberFrom(value: unknown, lowest: number, highest: number): number {
-  const fits = typeof value === "number" && value >= lowest && value <= highest;
-  return fits ? value : refuse(`${String(value)} is not a number from ${lowest} to ${highest}`);
-}
-
-export function integerFrom(value: unknown, lowest: number, highest: number): number {
-  return Number.isInteger(value) ? numberFrom(value, lowest, highest) : refuse(`${String(value)} is no integer`);
 }

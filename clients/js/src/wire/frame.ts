@@ -1,6 +1,6 @@
 // Frames: the header is read when a message comes, chunks when they are applied.
 
-import type { Cursor } from "./cursor.js";
+import { type Cursor, INTEGER } from "./cursor.js";
 import { refuse } from "./errors.js";
 
 const U32 = 0xffffffff;
@@ -35,7 +35,7 @@ export interface Frame {
 
 /** Reads a frame of so many items behind its kind; throws ProtocolError when it is malformed. */
 export function readFrame(cursor: Cursor, items: number): Frame {
-  if (items < 2) refuse("a frame without header or hash");
+  if (items < 2) refuse("frame");
   const header = readHeader(cursor);
   const hash = cursor.nil() ? null : cursor.integer(0, U32);
   return { header, hash, bytes: cursor.bytes, chunksAt: cursor.at, chunks: items - 2 };
@@ -43,7 +43,7 @@ export function readFrame(cursor: Cursor, items: number): Frame {
 
 function readHeader(cursor: Cursor): FrameHeader {
   const items = cursor.array();
-  if (items < 3) refuse("a frame's header without tick, baseline or sequence");
+  if (items < 3) refuse("header");
   const optional = (at: number, lowest: number, highest: number) =>
     items <= at || cursor.nil() ? null : cursor.integer(lowest, highest);
   const header = {
@@ -76,7 +76,7 @@ export function findChunks(frame: Frame, cursor: Cursor, tables: number): Chunk[
   for (let left = frame.chunks; left > 0; left--) {
     const items = enterKnown(cursor);
     if (items < 0) continue;
-    if (items < 4) refuse("a chunk without its four items");
+    if (items < 4) refuse("chunk");
     const table = cursor.integer(0, tables - 1);
     const [scopeAt, removedAt, wholeAt] = [place(cursor), place(cursor), place(cursor)];
     chunks.push({ table, scopeAt, removedAt, wholeAt, blocksAt: cursor.at, blocks: items - 4 });
@@ -87,15 +87,11 @@ export function findChunks(frame: Frame, cursor: Cursor, tables: number): Chunk[
 
 /** Goes into a chunk or block: how many items it has, -1 when it is of a later version and was passed. */
 export function enterKnown(cursor: Cursor): number {
-  const from = cursor.at;
   const items = cursor.array();
-  if (items === 0) refuse("an empty chunk or block");
-  const { type } = cursor;
-  const isSigned = type >= 0xe0 || (type >= 0xd0 && type <= 0xd3);
+  if (items === 0) refuse("chunk or block");
   const first = cursor.at;
-  if (isSigned && cursor.integer(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY) < 0) {
-    cursor.at = from;
-    cursor.skip();
+  if (cursor.kind === INTEGER && cursor.integer(-Infinity, Infinity) < 0) {
+    for (let left = items; left > 1; left--) cursor.skip();
     return -1;
   }
   cursor.at = first;

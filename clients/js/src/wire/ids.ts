@@ -1,14 +1,14 @@
 // Ids of rows as they travel: gaps, bitmaps, nil (SPEC.md, section "Ids"). All are ascending.
 
-import type { Cursor } from "./cursor.js";
+import { ARRAY, BIN, type Cursor } from "./cursor.js";
 import { refuse } from "./errors.js";
 import { MOST_ID } from "./fields.js";
 
 /** Ids that are spelt out; throws ProtocolError when they are not. */
 export function readGaps(cursor: Cursor): Uint32Array {
-  if (!cursor.isArray) refuse("these ids must be spelt out");
+  if (cursor.kind !== ARRAY) refuse("ids");
   const bins = cursor.array();
-  if (bins !== 1 && bins !== 2) refuse("gaps are one bin or two");
+  if (bins !== 1 && bins !== 2) refuse("gaps");
   const small = cursor.bin();
   const wide = bins === 2 ? cursor.bin() : null;
   const view = wide && new DataView(wide.buffer, wide.byteOffset, wide.length);
@@ -17,25 +17,25 @@ export function readGaps(cursor: Cursor): Uint32Array {
   for (let i = 0; i < small.length; i++) {
     let gap = small[i];
     if (gap === 255) {
-      if (!view || next + 4 > view.byteLength) refuse("an escape without a wide gap");
+      if (!view || next + 4 > view.byteLength) refuse("wide gaps");
       gap = view.getUint32(next, true);
       next += 4;
     }
-    if (gap === 0) refuse("a gap of 0");
+    if (gap === 0) refuse("gap of 0");
     id += gap;
     ids[i] = id;
   }
-  if (wide && (next === 0 || next < wide.length)) refuse("wide gaps without an escape");
-  if (id > MOST_ID) refuse(`an id beyond ${MOST_ID}`);
+  if (wide && (next === 0 || next < wide.length)) refuse("wide gaps");
+  if (id > MOST_ID) refuse("id");
   return ids;
 }
 
 /** Ids in any shape; nil means all of `set`, and a bitmap speaks of it. */
 export function readIds(cursor: Cursor, set: Uint32Array): Uint32Array {
   if (cursor.nil()) return set;
-  if (!cursor.isBin) return readGaps(cursor);
+  if (cursor.kind !== BIN) return readGaps(cursor);
   const bits = cursor.bin();
-  if (bits.length !== (set.length + 7) >> 3) refuse("a bitmap of another length than its set");
+  if (bits.length !== (set.length + 7) >> 3) refuse("bitmap");
   const ids = new Uint32Array(set.length);
   let count = 0;
   for (let i = 0; i < set.length; i++) {

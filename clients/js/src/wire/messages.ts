@@ -1,7 +1,7 @@
 // The messages: one msgpack array each, whose first item is its kind (SPEC.md, section "Messages"). Items and keys that
 // are not named there are skipped: that is how the wire grows.
 
-import { Cursor, check } from "./cursor.js";
+import { Cursor, check, readMap } from "./cursor.js";
 import { encode } from "./encode.js";
 import { refuse } from "./errors.js";
 import { type Frame, readFrame } from "./frame.js";
@@ -70,9 +70,9 @@ export function readMessage(bytes: Uint8Array): ServerMessage {
   check(bytes);
   const cursor = new Cursor(bytes);
   const items = cursor.array();
-  if (items === 0) refuse("a message without a kind");
-  const kind = cursor.integer(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
-  const missing = (count: number) => items - 1 < count && refuse(`a message of kind ${kind} needs ${count} items more`);
+  if (items === 0) refuse("message");
+  const kind = cursor.integer(-Infinity, Infinity);
+  const missing = (count: number) => items - 1 < count && refuse(`kind ${kind}`);
   switch (kind) {
     case Kind.FRAME:
       return { type: "frame", frame: readFrame(cursor, items - 1) };
@@ -98,23 +98,6 @@ export function readMessage(bytes: Uint8Array): ServerMessage {
   }
 }
 
-/** Reads the named keys of a map; null among `defaults` marks what must be there. */
-function readMap<T extends object>(
-  cursor: Cursor,
-  readers: { [Key in keyof T]: () => T[Key] },
-  defaults: Partial<T>,
-): T {
-  const found: Partial<T> = { ...defaults };
-  for (let left = cursor.map(); left > 0; left--) {
-    const wireKey = cursor.text();
-    const key = wireKey.replace(/_[a-z]/g, (part) => part[1].toUpperCase()) as keyof T;
-    if (wireKey === wireKey.toLowerCase() && Object.hasOwn(readers, key)) found[key] = readers[key]();
-    else cursor.skip();
-  }
-  for (const key in readers) if (!(key in found)) refuse(`${key} is missing`);
-  return found as T;
-}
-
 function readWelcome(cursor: Cursor): Welcome {
   const welcome = readMap<Welcome>(
     cursor,
@@ -124,7 +107,7 @@ function readWelcome(cursor: Cursor): Welcome {
       player: () => cursor.integer(1, 0xffff),
       tick: () => cursor.integer(0, U32),
       tickRate: () => cursor.number(0, 10000),
-      schema: () => readSchema(cursor.value()),
+      schema: () => readSchema(cursor),
       messageBytes: () => cursor.integer(0, U32),
       server: () => cursor.text(),
       seat: () => (cursor.nil() ? null : cursor.text()),
@@ -134,7 +117,7 @@ function readWelcome(cursor: Cursor): Welcome {
     },
     { messageBytes: 4096, server: "", seat: null, seatSeconds: 0, spectator: false, delaySeconds: 0 },
   );
-  if (welcome.tickRate !== 0 && welcome.tickRate < 0.001) refuse(`a tick rate of ${welcome.tickRate}`);
+  if (welcome.tickRate !== 0 && welcome.tickRate < 0.001) refuse("tick rate");
   return welcome;
 }
 

@@ -3,7 +3,7 @@
 // apply() takes one frame and answers what it changed. Front ends meet main tables alone: what happens to a row of a
 // companion is a change of its main table's row (SPEC.md, section "Schema").
 
-import { Cursor } from "./cursor.js";
+import { ARRAY, Cursor } from "./cursor.js";
 import { BaselineError, refuse } from "./errors.js";
 import { type Chunk, enterKnown, type Frame, findChunks } from "./frame.js";
 import { digestBuckets } from "./hash.js";
@@ -75,10 +75,14 @@ export class Replica<W = Entities> {
   readonly tables: readonly Table[];
   readonly #all: Table[] = [];
   readonly #companions: { companion: Table; main: Table }[] = [];
-  #tick = 0;
-  #usable = false;
-  #desyncs = 0;
-  #hashesChecked = 0;
+  /** The tick it is at, 0 before the first frame. This and the following are for reading only. */
+  tick = 0;
+  /** Whether deltas may be applied: not before a full frame, nor after a frame that was malformed. */
+  usable = false;
+  /** How many frames brought a hash that differed from what the replica then held. */
+  desyncs = 0;
+  /** How many frames brought a hash. */
+  hashesChecked = 0;
 
   /** @param player the client's own player number, from the welcome */
   constructor(
@@ -98,25 +102,6 @@ export class Replica<W = Entities> {
     for (const table of this.tables) {
       if (!(table.name in this)) Object.defineProperty(this, table.name, { value: table, enumerable: true });
     }
-  }
-
-  /** The tick it is at, 0 before the first frame. */
-  get tick(): number {
-    return this.#tick;
-  }
-
-  /** Whether deltas may be applied: not before a full frame, nor after a frame that was malformed. */
-  get usable(): boolean {
-    return this.#usable;
-  }
-
-  /** How many frames brought a hash that differed from what the replica then held. */
-  get desyncs(): number {
-    return this.#desyncs;
-  }
-
-  get hashesChecked(): number {
-    return this.#hashesChecked;
   }
 
   /** The table of an entity type; throws an Error that names those that there are. */
@@ -159,10 +144,10 @@ export class Replica<W = Entities> {
    */
   apply(frame: Frame): TableChanges[] {
     const { tick, back } = frame.header;
-    if (back > 0 && (!this.#usable || tick - back !== this.#tick)) {
-      throw new BaselineError(`a delta from tick ${tick - back}, but the replica is at ${this.#tick}`);
+    if (back > 0 && (!this.usable || tick - back !== this.tick)) {
+      throw new BaselineError(`a delta from tick ${tick - back}, but the replica is at ${this.tick}`);
     }
-    this.#usable = false;
+    this.usable = false;
     const before = this.#all.map((table) => table.ids);
     const written = this.#all.map((): Uint32Array[] => []);
     try {
@@ -175,8 +160,8 @@ export class Replica<W = Entities> {
       for (const table of this.#all) table.forgetValues();
     }
     for (const { companion, main } of this.#companions) fold(companion, main, before[companion.index], written);
-    this.#usable = true;
-    this.#tick = tick;
+    this.usable = true;
+    this.tick = tick;
     const speaksOf = ({ index, ids, size }: Table) =>
       before[index] !== ids || (back === 0 && size > 0) || written[index].some((part) => part.length > 0);
     return this.tables
@@ -187,9 +172,9 @@ export class Replica<W = Entities> {
   /** Whether the replica, just brought to the frame's tick, has its hash; counts. True when it brings none. */
   check(frame: Frame): boolean {
     if (frame.hash === null) return true;
-    this.#hashesChecked++;
+    this.hashesChecked++;
     const same = this.hash() === frame.hash;
-    if (!same) this.#desyncs++;
+    if (!same) this.desyncs++;
     return same;
   }
 
@@ -206,7 +191,7 @@ export class Replica<W = Entities> {
       if (wholeAt < 0) continue;
       cursor.at = wholeAt;
       const items = cursor.array();
-      if (items === 0) refuse("whole rows without ids");
+      if (items === 0) refuse("whole rows");
       const ids = readGaps(cursor);
       this.#all[table].putWhole(cursor, ids, items - 1);
       written[table].push(ids);
@@ -231,10 +216,10 @@ export class Replica<W = Entities> {
     for (let left = blocks; left > 0; left--) {
       const items = enterKnown(cursor);
       if (items < 0) continue;
-      if (items < 3 || items % 2 === 0) refuse("a block is ids and pairs of field and column");
-      const { isArray } = cursor;
+      if (items < 3 || items % 2 === 0) refuse("block");
+      const spelt = cursor.kind === ARRAY;
       const ids = readIds(cursor, scope);
-      if (isArray) table.checkHeld(ids);
+      if (spelt) table.checkHeld(ids);
       table.putChanges(cursor, ids, (items - 1) / 2);
       written.push(ids);
     }

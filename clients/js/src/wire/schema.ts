@@ -1,7 +1,8 @@
 // The schema: which tables, fields and inputs a room has. It comes with the welcome, so no client needs generated code.
 
+import { type Cursor, readList, readMap } from "./cursor.js";
 import { refuse } from "./errors.js";
-import { asArray, asMap, type Field, integerFrom, MOST_ID, readField, textFrom } from "./fields.js";
+import { type Field, MOST_ID, readField } from "./fields.js";
 
 export type { Field, FieldKind } from "./fields.js";
 
@@ -43,55 +44,76 @@ export interface InputField {
   readonly maxLength: number | null;
 }
 
-const INPUT_TYPES = ["bool", "int", "float", "str", "bytes"];
-
 /** The schema of a welcome; throws ProtocolError 1007 when this client could not read the room's frames by it. */
-export function readSchema(map: unknown): Schema {
-  const wire = asMap(map);
-  const tables = asArray(wire.tables).map(readTable);
-  checkTables(tables);
-  return { tables, input: (wire.input ?? null) === null ? null : readInput(wire.input) };
+export function readSchema(cursor: Cursor): Schema {
+  const schema = readMap<Schema>(
+    cursor,
+    {
+      tables: () => readList(cursor, () => readTable(cursor)),
+      input: () => (cursor.nil() ? null : readInput(cursor)),
+    },
+    { input: null },
+  );
+  checkTables(schema.tables);
+  return schema;
 }
 
-function readTable(map: unknown): TableSchema {
-  const wire = asMap(map);
-  const { single = false, of = null } = wire;
-  if (typeof single !== "boolean") refuse("single is true or false");
-  const fields = asArray(wire.fields).map(readField);
-  return { name: textFrom(wire.name), fields, single, of: of === null ? null : integerFrom(of, 0, MOST_ID) };
+function readTable(cursor: Cursor): TableSchema {
+  return readMap<TableSchema>(
+    cursor,
+    {
+      name: () => cursor.text(),
+      fields: () => readList(cursor, () => readField(cursor)),
+      single: () => cursor.boolean(),
+      of: () => (cursor.nil() ? null : cursor.integer(0, MOST_ID)),
+    },
+    { single: false, of: null },
+  );
 }
 
 /** What single tables do not tell: names that are there twice, and indices that lead nowhere. */
-function checkTables(tables: TableSchema[]): void {
-  if (new Set(tables.map((table) => table.name)).size < tables.length) refuse("two tables of one name");
+function checkTables(tables: readonly TableSchema[]): void {
+  if (new Set(tables.map((table) => table.name)).size < tables.length) refuse("table names");
   const isMain = (index: number) => tables[index]?.of === null;
   const names = tables.map(() => new Set<string>());
   tables.forEach(({ name, fields, single, of }, index) => {
-    if (of !== null && (single || !isMain(of))) refuse(`${name} is a companion of no table, or is single`);
+    if (of !== null && (single || !isMain(of))) refuse(`companion ${name}`);
     const known = names[of ?? index];
     for (const field of fields) {
-      if (known.has(field.name)) refuse(`${name}.${field.name} is there twice`);
+      if (known.has(field.name)) refuse(`fields of ${name}`);
       known.add(field.name);
-      if (field.kind === "reference" && !isMain(field.table)) refuse(`${name}.${field.name} refers to no table`);
+      if (field.kind === "reference" && !isMain(field.table)) refuse(`reference ${name}.${field.name}`);
     }
   });
 }
 
-function readInput(map: unknown): InputSchema {
-  const wire = asMap(map);
-  const fields = asArray(wire.fields).map(readInputField);
-  const perTick = integerFrom(wire.per_tick ?? 1, 1, Number.MAX_SAFE_INTEGER);
-  return { name: textFrom(wire.name), fields, perTick, missing: textFrom(wire.missing ?? "repeat") };
+function readInput(cursor: Cursor): InputSchema {
+  return readMap<InputSchema>(
+    cursor,
+    {
+      name: () => cursor.text(),
+      fields: () => readList(cursor, () => readInputField(cursor)),
+      perTick: () => cursor.integer(1, Number.MAX_SAFE_INTEGER),
+      missing: () => cursor.text(),
+    },
+    { perTick: 1, missing: "repeat" },
+  );
 }
 
-function readInputField(map: unknown): InputField {
-  const wire = asMap(map);
-  const type = textFrom(wire.type) as InputField["type"];
-  if (!INPUT_TYPES.includes(type)) refuse(`an input field of the unknown type ${type}`);
-  const bound = (value: unknown) =>
-    value === undefined || value === null || typeof value === "number"
-      ? (value ?? null)
-      : refuse("a bound is a number");
-  const [low, high, maxLength] = [wire.low, wire.high, wire.max_length].map(bound);
-  return { name: textFrom(wire.name), type, default: wire.default, low, high, maxLength };
+function readInputField(cursor: Cursor): InputField {
+  const bound = () => (cursor.nil() ? null : cursor.number(-Number.MAX_VALUE, Number.MAX_VALUE));
+  const field = readMap<InputField>(
+    cursor,
+    {
+      name: () => cursor.text(),
+      type: () => cursor.text() as InputField["type"],
+      default: () => cursor.value(),
+      low: bound,
+      high: bound,
+      maxLength: bound,
+    },
+    { low: null, high: null, maxLength: null },
+  );
+  if (!/^(bool|int|float|str|bytes)$/.test(field.type)) refuse(`type ${field.type}`);
+  return field;
 }

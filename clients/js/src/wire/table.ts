@@ -225,7 +225,7 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
   /** Reads whole rows: their columns come next. */
   putWhole(cursor: Cursor, ids: Uint32Array, columns: number): void {
     const { fields } = this.schema;
-    if (columns !== fields.length) refuse(`${columns} columns for ${fields.length} fields of ${this.name}`);
+    if (columns !== fields.length) refuse(`columns of ${this.name}`);
     const last = ids.length ? ids[ids.length - 1] : 0;
     if (last >= this.#alive.length) this.#grow(last);
     for (let i = 0; i < fields.length; i++) {
@@ -246,7 +246,7 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
 
   /** ProtocolError when one of these rows is not held. */
   checkHeld(ids: Uint32Array): void {
-    for (let i = 0; i < ids.length; i++) if (this.#alive[ids[i]] !== 1) refuse(`${this.name} ${ids[i]} is not held`);
+    for (let i = 0; i < ids.length; i++) if (this.#alive[ids[i]] !== 1) refuse(`${this.name} ${ids[i]}`);
   }
 
   // -- for the main table of a companion

@@ -5,7 +5,7 @@ import { BaselineError, ProtocolError } from "../../src/wire/errors.js";
 import { readMessage } from "../../src/wire/messages.js";
 import { Replica } from "../../src/wire/replica.js";
 import { readSchema } from "../../src/wire/schema.js";
-import { fromHex, type Json, vectors } from "./vectors.js";
+import { fromHex, type Json, onTheWire, vectors } from "./vectors.js";
 
 const ROUNDS = Number(process.env.TICKWIRE_FUZZ ?? 40);
 
@@ -66,7 +66,7 @@ describe.each(vectors("replica"))("$file", ({ file, vector }) => {
     const full = steps.find(isFull) as Uint8Array;
     const counts = { taken: 0, refused: 0 };
     for (let round = 0; round < ROUNDS; round++) {
-      const replica = new Replica(readSchema(vector.schema));
+      const replica = new Replica(readSchema(onTheWire(vector.schema)));
       for (const step of steps) {
         give(replica, step);
         counts[give(replica, mutate(step, chance))]++;

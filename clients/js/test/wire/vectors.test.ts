@@ -8,7 +8,17 @@ import { bucketSums, digestBuckets, rowHashes, sumOf } from "../../src/wire/hash
 import * as messages from "../../src/wire/messages.js";
 import { Replica } from "../../src/wire/replica.js";
 import { readSchema } from "../../src/wire/schema.js";
-import { fromHex, fromJson, type Json, plain, plainChanges, plainTables, toHex, vectors } from "./vectors.js";
+import {
+  fromHex,
+  fromJson,
+  type Json,
+  onTheWire,
+  plain,
+  plainChanges,
+  plainTables,
+  toHex,
+  vectors,
+} from "./vectors.js";
 
 const SUITES = ["replica", "refused", "schemas", "fields", "hash", "digests", "messages", "refused-messages"];
 
@@ -58,7 +68,7 @@ function play(replica: Replica, hex: string): Json {
 
 describe.each(vectors("replica"))("$file", ({ vector }) => {
   test("holds what it should", () => {
-    const replica = new Replica(readSchema(vector.schema));
+    const replica = new Replica(readSchema(onTheWire(vector.schema)));
     for (const { note, message, ...expected } of vector.steps) {
       expect(play(replica, message), note).toEqual(plain(expected));
     }
@@ -67,7 +77,7 @@ describe.each(vectors("replica"))("$file", ({ vector }) => {
 
 describe.each(vectors("refused"))("$file", ({ vector }) => {
   test.each(vector.cases as Json[])("refuses $note", ({ message }) => {
-    const replica = new Replica(readSchema(vector.schema));
+    const replica = new Replica(readSchema(onTheWire(vector.schema)));
     apply(replica, vector.before);
     expect(refusal(() => apply(replica, message))).toBe(1007);
   });
@@ -75,12 +85,12 @@ describe.each(vectors("refused"))("$file", ({ vector }) => {
 
 describe.each(vectors("schemas"))("$file", ({ vector }) => {
   test.each(vector.cases as Json[])("refuses $note", ({ schema }) => {
-    expect(refusal(() => readSchema(schema))).toBe(1007);
+    expect(refusal(() => readSchema(onTheWire(schema)))).toBe(1007);
   });
 });
 
 test.each(vectors("fields").flatMap(({ vector }) => vector.cases as Json[]))("values of $field.kind", (each) => {
-  const field = readField(each.field);
+  const field = readField(onTheWire(each.field));
   expect([field.lowest, field.highest]).toEqual([each.lowest, each.highest]);
   const values = each.integers.map((n: number) => (field.kind === "bool" ? n === 1 : toNumber(field, n)));
   expect(values.map(plain)).toEqual(each.values.map(plain));

@@ -2,6 +2,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { encode } from "@msgpack/msgpack";
+import { Cursor } from "../../src/wire/cursor.js";
 import type { Replica, TableChanges } from "../../src/wire/replica.js";
 
 const FOLDER = join(import.meta.dirname, "..", "..", "..", "..", "protocol", "vectors");
@@ -27,6 +29,11 @@ export function vectors(suite?: string): VectorFile[] {
 
 export function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, "hex"));
+}
+
+/** A schema, or a field of one, as a cursor finds it in a welcome. */
+export function onTheWire(json: Json): Cursor {
+  return new Cursor(encode(fromJson(json)));
 }
 
 export function toHex(bytes: Uint8Array): string {
