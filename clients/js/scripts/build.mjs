@@ -18,7 +18,8 @@ const { version } = JSON.parse(readFileSync(join(HERE, "..", "package.json"), "u
 
 /** What is bundled, and how many bytes it may have when gzip has packed it. */
 const BUNDLES = [
-  { entry: "index.ts", file: "client.js", mostBytes: 15 * 1024 },
+  { entry: "client.ts", file: "client.js", mostBytes: 15 * 1024 },
+  { entry: "extras.ts", file: "extras.js", mostBytes: 3 * 1024 },
   { entry: "overlay/index.ts", file: "overlay.js", mostBytes: 15 * 1024 },
 ];
 
@@ -31,7 +32,7 @@ async function bundle({ entry, file, mostBytes }) {
     target: "es2022",
     charset: "utf8",
     legalComments: "none",
-    banner: { js: `// Tickwire ${version}, MIT. With @msgpack/msgpack, ISC. Built from clients/js.` },
+    banner: { js: `// Tickwire ${version}, MIT. Built from clients/js.` },
     write: false,
   });
   const contents = Buffer.from(outputFiles[0].contents);

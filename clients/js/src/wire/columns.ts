@@ -84,6 +84,6 @@ export function readObjects(
     if (field.kind === "text") {
       cursor.at = from;
       objects[ids[i]] = cursor.text();
-    } else objects[ids[i]] = bytes.slice(); // a copy: a view would keep the whole message alive
+    } else objects[ids[i]] = new Uint8Array(bytes); // a copy: a view would keep the whole message alive
   }
 }

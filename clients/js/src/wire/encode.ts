@@ -15,7 +15,7 @@ const utf8 = new TextEncoder();
  * A value as msgpack. Whole numbers of up to 53 bits travel as integers, all others as float64; `undefined` as nil, and
  * not at all in objects. Objects are maps, typed arrays of bytes and ArrayBuffers bins.
  *
- * @throws TypeError for what has no form: functions, symbols, BigInts; RangeError for what refers to itself
+ * @throws TypeError for what has no form: functions, symbols, BigInts, dates, Maps, other typed arrays; RangeError for what refers to itself
  */
 export function encode(value: unknown): Uint8Array {
   const bytes: number[] = [];
@@ -34,14 +34,14 @@ function write(bytes: number[], value: unknown, depth: number): void {
   else if (Array.isArray(value)) {
     writeLength(bytes, ARRAY, 0x90, 16, value.length);
     for (const item of value) write(bytes, item, depth + 1);
-  } else if (typeof value === "object") {
+  } else if (Object.prototype.toString.call(value) === "[object Object]") {
     const entries = Object.entries(value).filter((entry) => entry[1] !== undefined);
     writeLength(bytes, MAP, 0x80, 16, entries.length);
     for (const [key, item] of entries) {
       write(bytes, key, depth + 1);
       write(bytes, item, depth + 1);
     }
-  } else throw new TypeError(`a ${typeof value} cannot be sent`);
+  } else throw new TypeError(`${Object.prototype.toString.call(value)} cannot be sent`);
 }
 
 function writeNumber(bytes: number[], value: number): void {

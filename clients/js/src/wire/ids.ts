@@ -60,7 +60,15 @@ export function without(ids: Uint32Array, others: Uint32Array): Uint32Array {
 /** All of some lists, each id once. */
 export function union(lists: readonly Uint32Array[]): Uint32Array {
   if (lists.length === 1) return lists[0];
-  const all = new Set<number>();
-  for (const list of lists) for (const id of list) all.add(id);
-  return Uint32Array.from(all).sort();
+  const marks = new Uint8Array(1 + Math.max(...lists.map((list) => list[list.length - 1] ?? 0)));
+  let count = 0;
+  for (const list of lists) {
+    for (let i = 0; i < list.length; i++) {
+      if (!marks[list[i]]) count++;
+      marks[list[i]] = 1;
+    }
+  }
+  const all = new Uint32Array(count);
+  for (let id = marks.length; count > 0; ) if (marks[--id]) all[--count] = id;
+  return all;
 }

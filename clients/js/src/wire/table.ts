@@ -68,7 +68,7 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
     this.#rowPrototype = this.#makeRowPrototype();
     fields.forEach((field, i) => {
       this.#byName.set(field.name, i);
-      this.#addGetter(field.name);
+      this.#addGetter(field.name, (id) => this.#at(i, id));
     });
   }
 
@@ -137,7 +137,11 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
   value(name: string, id: number): unknown {
     const companion = this.#private.get(name);
     if (companion) return companion.knows(id) ? companion.value(name, id) : null;
-    const i = this.#field(name);
+    return this.#at(this.#field(name), id);
+  }
+
+  /** The value of the field of this index of one row. */
+  #at(i: number, id: number): unknown {
     const field = this.schema.fields[i];
     const objects = this.#objects[i];
     if (objects) {
@@ -184,7 +188,7 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
     for (const { name } of companion.schema.fields) {
       this.#private.set(name, companion);
       this.fieldNames.push(name);
-      this.#addGetter(name);
+      this.#addGetter(name, (id) => this.value(name, id));
     }
   }
 
@@ -297,11 +301,10 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
     };
   }
 
-  #addGetter(name: string): void {
+  #addGetter(name: string, read: (id: number) => unknown): void {
     if (name === "id" || name === "alive" || name === "mine") return;
-    const table = this;
     const get = function (this: RowBase) {
-      return table.value(name, this.id);
+      return read(this.id);
     };
     Object.defineProperty(this.#rowPrototype, name, { get, enumerable: true, configurable: true });
   }

@@ -77,18 +77,18 @@ describe("merging", () => {
 describe("values that do not fit", () => {
   it.each([
     [{ trun: 1 }, 'Steer has no field "trun"; it has turn, shoot, slot, word, raw'],
-    [{ turn: "left" }, "Steer.turn takes float, not string (left)"],
-    [{ turn: 1.5 }, "Steer.turn takes -1 to 1, not 1.5"],
-    [{ turn: Number.NaN }, "Steer.turn takes finite numbers, not NaN"],
-    [{ shoot: 1 }, "Steer.shoot takes bool, not number (1)"],
-    [{ shoot: null }, "Steer.shoot takes bool, not object (null)"],
-    [{ slot: true }, "Steer.slot takes int, not boolean (true)"],
-    [{ slot: 1.5 }, "Steer.slot takes int, not number (1.5)"],
-    [{ slot: 2 ** 60 }, "Steer.slot takes int"],
-    [{ slot: -1 }, "Steer.slot takes at least 0, not -1"],
-    [{ word: "abcde" }, "Steer.word takes at most 4 characters, not 5"],
-    [{ raw: [1] }, "Steer.raw takes bytes, not object"],
-    [{ raw: new Uint8Array(3) }, "Steer.raw takes at most 2 bytes, not 3"],
+    [{ turn: "left" }, "Steer.turn takes float from -1 to 1, not left"],
+    [{ turn: 1.5 }, "Steer.turn takes float from -1 to 1, not 1.5"],
+    [{ turn: Number.NaN }, "Steer.turn takes float from -1 to 1, not NaN"],
+    [{ shoot: 1 }, "Steer.shoot takes bool, not 1"],
+    [{ shoot: null }, "Steer.shoot takes bool, not null"],
+    [{ slot: true }, "Steer.slot takes int from 0, not true"],
+    [{ slot: 1.5 }, "Steer.slot takes int from 0, not 1.5"],
+    [{ slot: 2 ** 60 }, "Steer.slot takes int from 0, not 115292150460684"],
+    [{ slot: -1 }, "Steer.slot takes int from 0, not -1"],
+    [{ word: "abcde" }, "Steer.word takes str to 4, not abcde"],
+    [{ raw: [1] }, "Steer.raw takes bytes to 2, not 1"],
+    [{ raw: new Uint8Array(3) }, "Steer.raw takes bytes to 2, not 0,0,0"],
   ])("refuses %o by name", (values, said) => {
     expect(() => pacer.offer(values as Record<string, unknown>)).toThrow(InputError);
     expect(() => pacer.offer(values as Record<string, unknown>)).toThrow(said);

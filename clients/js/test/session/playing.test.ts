@@ -49,7 +49,7 @@ describe.skipIf(whyNoServer)(`playing${whyNoServer && `: ${whyNoServer}`}`, () =
     session.onSpawned("Dot", (dot) => spawned.push(dot.name));
     expect([session.joined, session.tick, session.state, session.send("note", 1)]).toEqual([false, 0, null, false]);
     session.sendInput({ nonsense: 1 });
-    await expect(session.request("notes")).rejects.toThrow("not in the room yet");
+    await expect(session.request("notes")).rejects.toThrow("not joined yet");
     await until("three events", () => events.length >= 3);
     expect(events.slice(0, 3).map(({ type }) => type)).toEqual(["joined", "message", "frame"]);
     expect(events[2]).toMatchObject({ full: true, tick: (events[0] as { tick: number }).tick });
@@ -198,12 +198,20 @@ describe.skipIf(whyNoServer)(`playing${whyNoServer && `: ${whyNoServer}`}`, () =
     reported.mockRestore();
   });
 
+  it.each(["joined", "frame", "message"] as const)("may be closed by who hears of %s", async (type) => {
+    const { session } = players.open(server.url("lab"), { method: "create" });
+    const events = recorded(session);
+    session.on(type, () => session.close(4321, "enough \u{1F680}"));
+    await until("the end", () => session.closed);
+    await pause(0.1);
+    expect(events.filter((event) => event.type === "disconnected")).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ type: "disconnected", code: 4321 });
+  });
+
   it("keeps the pace of a server that waits for acknowledgements", async () => {
     const { session } = await players.connect(server.url("lab"));
     const { frames } = session.stats;
-    await pause(1);
-    expect(session.stats.frames - frames).toBeGreaterThan(30);
-    expect(session.stats.coalescedTicks).toBeLessThan(10);
+    await until("far more frames than are sent unanswered", () => session.stats.frames > frames + 40);
   });
 
   it("plays in a room without a tick rate, where silence means nothing", async () => {
@@ -217,7 +225,7 @@ describe.skipIf(whyNoServer)(`playing${whyNoServer && `: ${whyNoServer}`}`, () =
   });
 
   it("watches", async () => {
-    const { session } = await players.connect(server.url("lab"), { name: "Ada" });
+    const { session } = await players.connect(server.url("lab"), { name: "Ada", method: "create" });
     const { session: guest } = await players.connect(server.url("lab"), { spectate: true, ...joining(session.roomId) });
     expect(guest.spectator).toBe(true);
     expect([...guest.world.table("Dot")].map((dot) => dot.mine)).toEqual([false]);
@@ -248,7 +256,7 @@ describe.skipIf(whyNoServer)(`playing${whyNoServer && `: ${whyNoServer}`}`, () =
   });
 
   it("says what is wrong with the address, the class or the network", async () => {
-    await expect(connect("arena")).rejects.toThrow("write ws://host:port/room");
+    await expect(connect("arena")).rejects.toThrow("write ws:");
     await expect(connect(server.url("lab"))).rejects.toThrow("webSocket");
     const nobody = connect("ws://127.0.0.1:9/lab", players.seen());
     await expect(nobody).rejects.toMatchObject({ code: 1006, reason: "no connection to ws://127.0.0.1:9/lab" });

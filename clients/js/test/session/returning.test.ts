@@ -1,7 +1,7 @@
 // When a player who lost its connection comes back: tables of what is worth a try, and models in virtual time.
 
 import { describe, expect, it } from "vitest";
-import { fittingReason, reconnectSeconds, sendableCode, worthTrying } from "../../src/closing.js";
+import { reconnectSeconds, worthTrying } from "../../src/closing.js";
 import { FIRST_WAIT_SECONDS, Returning, STEADY_SECONDS, WIDEST_SECONDS } from "../../src/returning.js";
 import { patienceSeconds, Silence } from "../../src/silence.js";
 import { dice } from "./support.js";
@@ -20,21 +20,6 @@ describe("close codes", () => {
     [1001, "reconnect in 30 s", null],
     [1012, "", null],
   ])("%i with %o names %o s", (code, reason, seconds) => expect(reconnectSeconds(code, reason)).toBe(seconds));
-
-  it.each([
-    [1000, 1000],
-    [1007, 1000],
-    [1011, 1000],
-    [3000, 3000],
-    [4999, 4999],
-    [5000, 1000],
-  ])("a page says %i as %i", (code, sent) => expect(sendableCode(code)).toBe(sent));
-
-  it("cuts a reason at a character", () => {
-    expect(fittingReason("short")).toBe("short");
-    expect(fittingReason("\u{1F680}".repeat(40))).toBe("\u{1F680}".repeat(30));
-    expect(fittingReason("x".repeat(200))).toHaveLength(123);
-  });
 });
 
 function lost(chance = 0, { seatSeconds = 30, at = 100, said = null as number | null } = {}): Returning {
@@ -102,9 +87,7 @@ describe("returning", () => {
     const returning = lost();
     returning.begin();
     returning.failed(130, "nothing listens on x");
-    expect(returning.reason).toBe(
-      "the server vanished; there was no way back in the 30 s for which the seat is kept (nothing listens on x)",
-    );
+    expect(returning.reason).toBe("the server vanished; there was no way back within 30 s (nothing listens on x)");
   });
 
   it("does not hurry after a connection that did not live", () => {

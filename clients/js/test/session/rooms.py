@@ -118,6 +118,12 @@ class Single(Lab):
     allow_reconnection = 0.0
 
 
+class Patient(Lab):
+    """Keeps seats for as long as a slow machine needs to start a server."""
+
+    allow_reconnection = 30.0
+
+
 class Board(Lab):
     """Ticks when something happens."""
 

@@ -30,16 +30,15 @@ export function memoryStorage(): {
 /** A page whose window's events a test lets happen. */
 export class FakePage implements Page {
   hidden = false;
-  #listeners = new Map<PageEvent, Set<() => void>>();
+  #listeners = new Set<(type: PageEvent) => void>();
 
-  listen(type: PageEvent, callback: () => void): () => void {
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(callback));
-    return () => listeners.delete(callback);
+  listen(callback: (type: PageEvent) => void): () => void {
+    this.#listeners.add(callback);
+    return () => this.#listeners.delete(callback);
   }
 
   happen(type: PageEvent): void {
-    for (const callback of this.#listeners.get(type) ?? []) callback();
+    for (const callback of this.#listeners) callback(type);
   }
 
   show(shown: boolean): void {
@@ -48,7 +47,7 @@ export class FakePage implements Page {
   }
 
   get listeners(): number {
-    return [...this.#listeners.values()].reduce((count, callbacks) => count + callbacks.size, 0);
+    return this.#listeners.size;
   }
 }
 
