@@ -47,7 +47,7 @@ else
 endif
 
 $(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
-	cd $(JS) && npm ci --no-audit --no-fund --silent
+	cd $(JS) && npm install --no-save --no-audit --no-fund --silent
 	touch $@
 
 # All workloads, or some of them: make bench ONLY=full-200 CLIENTS=1000 DURATION=10

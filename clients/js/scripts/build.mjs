@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SOURCES = join(HERE, "..", "src");
@@ -23,19 +24,36 @@ const BUNDLES = [
   { entry: "overlay/index.ts", file: "overlay.js", mostBytes: 15 * 1024 },
 ];
 
+/**
+ * Members of our own classes that no page meets, and whose names the bundles need not spell out. Everything that is
+ * `#private` is shortened anyway; what pages, the overlay or a WebSocket call must not stand here.
+ */
+const INTERNAL = `
+  chunksAt removedAt wholeAt blocksAt scopeAt bytesOf forgetValues putWhole putChanges removeAll heldAmong addCompanion
+  columnOf checkHeld settle returning steering silence attemptAt patience expectFrames nextCheck takeReturned takeReply
+  takeFrame linkOpened linkHeard linkFailed linkClosed lastSent usableTick cameBack hasRoom sentAt encoded waits hurry
+  giveUp nextDue sendDue canSend isOver checkNames
+`;
+const INTERNAL_NAMES = new RegExp(`^(?:${INTERNAL.trim().split(/\s+/).join("|")})$`);
+
 async function bundle({ entry, file, mostBytes }) {
   const { outputFiles } = await build({
     entryPoints: [join(SOURCES, entry)],
     bundle: true,
-    minify: true,
     format: "esm",
     target: "es2022",
     charset: "utf8",
-    legalComments: "none",
-    banner: { js: `// Tickwire ${version}, MIT. Built from clients/js.` },
     write: false,
   });
-  const contents = Buffer.from(outputFiles[0].contents);
+  // 2 % smaller than what esbuild makes of it.
+  const { code } = await minify(outputFiles[0].text, {
+    module: true,
+    ecma: 2022,
+    compress: { passes: 6, unsafe_arrows: true, unsafe_methods: true, keep_fargs: false },
+    mangle: { properties: { regex: INTERNAL_NAMES } },
+    format: { preamble: `// Tickwire ${version}, MIT. Built from clients/js.` },
+  });
+  const contents = Buffer.from(`${code}\n`);
   const packed = gzipSync(contents, { level: 9 }).length;
   console.log(`${file}: ${contents.length} bytes, ${packed} as gzip, of ${mostBytes}`);
   if (packed > mostBytes) {

@@ -2,35 +2,42 @@
 
 import { DisconnectedError } from "./errors.js";
 import {
-  call,
   disconnectedEvent,
   type FrameEvent,
-  Listeners,
   type RowsOf,
+  report,
   type SessionEvent,
   type SessionEvents,
 } from "./events.js";
-import { EventStream } from "./stream.js";
 import { type Entities, Replica, type World } from "./wire/replica.js";
 import type { Row } from "./wire/table.js";
 
+/** How many events wait for a loop; beyond it the oldest frame is dropped: the world holds what it said. */
+export const EVENTS_KEPT = 1024;
+
+// biome-ignore lint/suspicious/noExplicitAny: what a callback takes depends on what it waits for
+type Callback = (...values: any[]) => unknown;
+interface Listener {
+  /** Of an entity type or message, null for all. */
+  readonly name: string | null;
+  readonly callback: Callback;
+}
+
 /** The part of a session that tells. What a callback throws is reported as an uncaught error; nothing else breaks. */
-export abstract class Callbacks<W extends Entities> {
+export class Callbacks<W extends object = Entities> {
   /** The mirror of the room's world; no rows before `joined`, the last ones after the end. Do not write. */
   world = new Replica({ tables: [], input: null }) as unknown as World<W>;
   /** The player is in the room and `world` is filled; still while `reconnecting`, not when it is over. */
   joined = false;
-  /** Everything has been told. */
-  protected isOver = false;
-  readonly #listeners = new Listeners();
-  readonly #streams = new Set<EventStream>();
+  /** Why it is over, as in "disconnected"; 0 before. */
+  closeCode = 0;
+  /** Why it is over, in words; empty before. */
+  closeReason = "";
+  #listeners: Record<string, readonly Listener[]> = {};
 
-  abstract get closeCode(): number;
-  abstract get closeReason(): string;
-
-  /** Calls at each event of that type; the function that is given ends it. What a callback throws is reported. */
+  /** Calls at each event of that type; the function that is given ends it. */
   on<T extends keyof SessionEvents>(type: T, callback: (event: SessionEvents[T]) => void): () => void {
-    return this.#listeners.add(type, null, callback);
+    return this.#add(type, null, callback);
   }
 
   /**
@@ -40,63 +47,110 @@ export abstract class Callbacks<W extends Entities> {
    * @throws Error the room has no such entity type; before it is known, that is reported in time
    */
   onSpawned<Name extends keyof W & string>(entity: Name | null, callback: (row: Row<W[Name]>) => void): () => void {
-    const stop = this.#onRows("spawned", entity, callback);
+    const stop = this.#add("spawned", entity, callback);
     if (this.joined) {
       const tables = entity === null ? this.world.tables : [this.world.table(entity)];
-      for (const table of tables) for (const row of table) call(callback, row);
+      for (const table of tables) for (const row of table) this.call(callback, row);
     }
     return stop;
   }
 
   /** Calls with the row of each entity of which a field was sent, but not when it came into view just then. */
   onChanged<Name extends keyof W & string>(entity: Name | null, callback: (row: Row<W[Name]>) => void): () => void {
-    return this.#onRows("changed", entity, callback);
+    return this.#add("changed", entity, callback);
   }
 
   /** Calls with the row of each entity that is gone or out of view; its fields keep their last values. */
   onDespawned<Name extends keyof W & string>(entity: Name | null, callback: (row: Row<W[Name]>) => void): () => void {
-    return this.#onRows("despawned", entity, callback);
+    return this.#add("despawned", entity, callback);
   }
 
   /** Calls with payload and kind of each message of that kind, null for all kinds. */
   // biome-ignore lint/suspicious/noExplicitAny: what a payload is, only the game knows
   onMessage(kind: string | null, callback: (payload: any, kind: string) => void): () => void {
-    return this.#listeners.add("kind", kind, callback);
+    return this.#add("kind", kind, callback);
   }
 
   /** What happens from now on, to the "disconnected" that ends it. Events wait for the loop, up to 1024 of them. */
-  events(): AsyncIterableIterator<SessionEvent> {
-    const stream = new EventStream((left) => this.#streams.delete(left));
-    if (this.isOver) stream.push(disconnectedEvent(this.closeCode, this.closeReason));
-    else this.#streams.add(stream);
-    return stream;
+  events(): AsyncGenerator<SessionEvent, void> {
+    const queue: SessionEvent[] = [];
+    let wake = () => {};
+    const stop = this.#add("any", null, (event: SessionEvent) => {
+      queue.push(event);
+      if (queue.length > EVENTS_KEPT)
+        queue.splice(
+          Math.max(
+            0,
+            queue.findIndex(({ type }) => type === "frame"),
+          ),
+          1,
+        );
+      wake();
+    });
+    if (this.closeCode) queue.push(disconnectedEvent(this.closeCode, this.closeReason));
+    return (async function* () {
+      try {
+        for (let event: SessionEvent | undefined; event?.type !== "disconnected"; ) {
+          event = queue.shift();
+          if (event) yield event;
+          else await new Promise<void>((resolve) => (wake = resolve));
+        }
+      } finally {
+        stop();
+      }
+    })();
   }
 
   /** The next frame; while `reconnecting` that waits. Rejects with DisconnectedError when it is over. */
-  nextFrame(): Promise<FrameEvent> {
-    return new Promise((resolve, reject) => {
-      const fail = () => reject(new DisconnectedError(this.closeCode, this.closeReason));
-      if (this.isOver) return fail();
-      const stops = [this.on("frame", resolve), this.on("disconnected", fail)];
-      for (const type of ["frame", "disconnected"] as const)
-        stops.push(this.on(type, () => stops.forEach((stop) => stop())));
-    });
+  async nextFrame(): Promise<FrameEvent> {
+    for await (const event of this.events()) if (event.type === "frame") return event;
+    throw new DisconnectedError(this.closeCode, this.closeReason);
   }
 
+  /** Calls everyone who waits for `event`; of a frame those first who wait for its rows. */
   protected emit(event: SessionEvent): void {
-    this.#listeners.tell(event);
-    for (const stream of [...this.#streams]) stream.push(event);
+    if (this.closeCode && event.type !== "disconnected") return; // a callback has closed the session
+    // Despawned first, so that whoever draws entities frees a place before it is taken again.
+    if (event.type === "frame") {
+      for (const which of ["despawned", "spawned", "changed"] as const) {
+        for (const { name, callback } of this.#of(which))
+          for (const row of event[which](name)) this.call(callback, row);
+      }
+    }
+    if (event.type === "message") {
+      const { kind, payload } = event;
+      for (const { name, callback } of this.#of("kind"))
+        if ((name ?? kind) === kind) this.call(callback, payload, kind);
+    }
+    for (const { callback } of [...this.#of(event.type), ...this.#of("any")]) this.call(callback, event);
   }
 
   /** Reports callbacks that wait for an entity type that the room does not have. */
   protected checkNames(): void {
-    for (const which of ["spawned", "changed", "despawned"]) {
-      for (const { name } of this.#listeners.of(which)) if (name !== null) call(() => this.world.table(name));
+    for (const which of ["despawned", "spawned", "changed"]) {
+      for (const { name } of this.#of(which)) if (name !== null) this.call(() => this.world.table(name));
     }
   }
 
-  #onRows(which: RowsOf, entity: string | null, callback: (row: Row<never>) => void): () => void {
-    if (entity !== null && this.joined) this.world.table(entity);
-    return this.#listeners.add(which, entity, callback);
+  /** Calls a function of the program; what it throws is shown as browsers show what nobody has caught. */
+  protected call(callback: Callback, ...values: unknown[]): void {
+    try {
+      callback(...values);
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  #of(type: string): readonly Listener[] {
+    return this.#listeners[type] ?? [];
+  }
+
+  #add(type: RowsOf | keyof SessionEvents | "kind" | "any", name: string | null, callback: Callback): () => void {
+    if (this.joined && name !== null && type !== "kind") this.world.table(name);
+    const listener = { name, callback };
+    this.#listeners[type] = [...this.#of(type), listener]; // a new list: one that is being called stays as it is
+    return () => {
+      this.#listeners[type] = this.#of(type).filter((other) => other !== listener);
+    };
   }
 }

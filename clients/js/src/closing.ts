@@ -32,7 +32,6 @@ export const VANISHED = 1006;
 
 /** Below 4000, after these the seat is over, or coming back would meet the same end. */
 const FINAL_CODES = [1000, 1002, 1003, 1007, 1008, 1009, 1011];
-const REASON_BYTES = 123;
 
 /**
  * Whether a player whose connection ended with this close code may try to come back to its seat.
@@ -46,17 +45,7 @@ export function worthTrying(code: number): boolean {
 
 /** When a closed client should come back, as the server says, in seconds; null when it says nothing about it. */
 export function reconnectSeconds(code: number, reason: string): number | null {
-  const found = /reconnect in (\d{1,6}(?:\.\d{1,3})?) s$/.exec(reason);
-  return found && (code === CloseCode.RESTART || code === CloseCode.TRY_LATER) ? Number(found[1]) : null;
-}
-
-/** The code that a page may send for `code`: browsers take 1000 and those from 3000 on, and throw for the others. */
-export function sendableCode(code: number): number {
-  return code >= 3000 && code < 5000 ? code : CloseCode.NORMAL;
-}
-
-/** `reason` cut at a character so that it fits a Close frame. */
-export function fittingReason(reason: string): string {
-  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(REASON_BYTES));
-  return reason.slice(0, read);
+  const found =
+    code === CloseCode.RESTART || code === CloseCode.TRY_LATER ? /reconnect in ([\d.]+) s$/.exec(reason) : null;
+  return found && Number(found[1]);
 }

@@ -1,6 +1,7 @@
 // How a program gets its session.
 
-import { Session, type SessionOptions } from "./session.js";
+import type { SessionOptions } from "./options.js";
+import { Session } from "./session.js";
 import type { Entities } from "./wire/replica.js";
 
 /** As `SessionOptions`, and a signal that gives up joining; once the player is in the room it means nothing. */
@@ -21,7 +22,7 @@ export interface ConnectOptions extends SessionOptions {
  * @throws ConnectError the player could not join; the text says what the server answered
  * @throws TypeError the target is no address, or options do not fit to each other
  */
-export async function connect<W extends Entities = Entities>(
+export async function connect<W extends object = Entities>(
   target: string,
   options: ConnectOptions = {},
 ): Promise<Session<W>> {
@@ -47,6 +48,6 @@ export async function connect<W extends Entities = Entities>(
  * Begins to join a room and returns at once, for programs that draw from their first frame on. "joined" or
  * "disconnected" follows. Arguments and TypeError as of `connect`.
  */
-export function open<W extends Entities = Entities>(target: string, options: SessionOptions = {}): Session<W> {
+export function open<W extends object = Entities>(target: string, options: SessionOptions = {}): Session<W> {
   return new Session<W>(target, options);
 }

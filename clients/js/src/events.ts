@@ -115,58 +115,5 @@ export function disconnectedEvent(code: number, reason: string): DisconnectedEve
 
 /** Shows an error of the program's own code, as browsers show what nobody has caught; nothing else breaks by it. */
 export function report(error: unknown): void {
-  if (typeof reportError === "function") reportError(error);
-  else console.error(error);
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: what a callback takes depends on what it waits for
-type Callback = (...values: any[]) => unknown;
-interface Listener {
-  readonly name: string | null;
-  readonly callback: Callback;
-}
-
-/** Functions to call when something happens. One that throws is reported, and the others go on. */
-export class Listeners {
-  #lists: Record<string, readonly Listener[]> = {};
-
-  /** Registers; the function that is given ends it. `name`: of an entity type or message, null for all. */
-  add(type: string, name: string | null, callback: Callback): () => void {
-    const listener = { name, callback };
-    this.#lists[type] = [...this.of(type), listener]; // a new list, so that one that is being called stays as it is
-    return () => {
-      this.#lists[type] = this.of(type).filter((other) => other !== listener);
-    };
-  }
-
-  /** Who waits for this type, in the order in which they came. */
-  of(type: string): readonly Listener[] {
-    return this.#lists[type] ?? [];
-  }
-
-  /** Calls everyone who waits for `event`; of a frame those first who wait for its rows. */
-  tell(event: SessionEvent): void {
-    // Despawned first, so that whoever draws entities frees a place before it is taken again.
-    if (event.type === "frame")
-      for (const which of ["despawned", "spawned", "changed"] as const) this.#rows(event, which);
-    if (event.type === "message") {
-      const { kind, payload } = event;
-      for (const { name, callback } of this.of("kind"))
-        if (name === null || name === kind) call(callback, payload, kind);
-    }
-    for (const { callback } of this.of(event.type)) call(callback, event);
-  }
-
-  #rows(event: FrameEvent, which: RowsOf): void {
-    for (const { name, callback } of this.of(which)) for (const row of event[which](name)) call(callback, row);
-  }
-}
-
-/** Calls a function of the program. */
-export function call(callback: Callback, ...values: unknown[]): void {
-  try {
-    callback(...values);
-  } catch (error) {
-    report(error);
-  }
+  (globalThis.reportError ?? console.error)(error);
 }

@@ -4,9 +4,8 @@ import type { HelloFields } from "./wire/messages.js";
 
 /** Of this package; servers log it. */
 export const VERSION = "0.1.0";
-const NAME_BYTES = 64;
 
-/** How to find a room. */
+/** How to find a room; a server refuses what makes no sense. */
 export interface JoinOptions {
   /** What the player wants to be called, at most 64 bytes. */
   name?: string;
@@ -31,26 +30,9 @@ export interface JoinOptions {
   seat?: string | null;
 }
 
-/**
- * The first message of a player who joins.
- *
- * @throws TypeError what was asked for makes no sense; the text says what would
- */
+/** The first message of a player who joins. */
 export function makeHello(wish: JoinOptions): HelloFields {
-  const { name = "", token = null, options = {}, method = "join_or_create", roomId = "", filter = {} } = wish;
-  const { invite = "", password = "", spectate = false, seat = null } = wish;
-  const byId = method === "join_by_id";
-  const wrong =
-    new TextEncoder().encode(name).length > NAME_BYTES
-      ? `the name is longer than ${NAME_BYTES} bytes`
-      : byId !== (roomId !== "")
-        ? 'method "join_by_id" and roomId go together'
-        : byId && Object.keys(filter).length
-          ? "filter chooses among rooms, and roomId names one: leave one of the two out"
-          : spectate && (method === "create" || seat !== null)
-            ? "spectate watches a room that is there and takes no seat: leave one of them out"
-            : "";
-  if (wrong) throw new TypeError(wrong);
+  const { name, token, options, method, roomId, filter, invite, password, spectate, seat } = wish;
   const client = `tickwire-js/${VERSION}`;
   return { name, token, options, client, method, roomId, filter, invite, password, spectate, seat };
 }

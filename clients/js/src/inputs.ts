@@ -36,8 +36,7 @@ export class InputPacer {
   /** Whether an input waits to be sent. */
   waiting = false;
   #due = -Infinity;
-  #merged: unknown[] = [];
-  #given = new Set<number>();
+  #merged: unknown[] = []; // without those that nobody has named
   #kept: SentInput[] = [];
 
   /**
@@ -68,15 +67,10 @@ export class InputPacer {
       checkValue(`${schema.name}.${name}`, schema.fields[index], value);
       return [index, value] as const;
     });
-    if (!this.waiting) {
-      this.#merged = schema.fields.map((field) => field.default);
-      this.waiting = true;
-      this.#given.clear();
-    }
+    this.waiting = true;
     for (const [index, value] of checked) {
-      if (value === false && this.#given.has(index)) continue; // a bool that was true stays true, one false is false
-      this.#merged[index] = value;
-      this.#given.add(index);
+      // A bool that was true stays true, one that is false for the first time is false.
+      if (value !== false || this.#merged[index] === undefined) this.#merged[index] = value;
     }
   }
 
@@ -91,13 +85,15 @@ export class InputPacer {
 
   /** The input that waits; call `sent` when it has left. */
   peek(): SentInput {
-    return [this.sequence + 1, this.#merged];
+    const values = this.schema?.fields.map((field, index) => this.#merged[index] ?? field.default) ?? [];
+    return [this.sequence + 1, values];
   }
 
   /** The input that waited has left at `now` seconds. */
   sent(now: number): void {
     if (this.sequence) this.interval = now - this.lastSent;
-    if (this.keeps) this.#kept.push(this.peek()); // the next offer makes a new list
+    if (this.keeps) this.#kept.push(this.peek());
+    this.#merged = [];
     if (this.#kept.length > MOST_KEPT) this.#kept.shift();
     this.sequence++;
     this.waiting = false;
@@ -114,28 +110,18 @@ export class InputPacer {
   }
 }
 
-const UNITS: Record<string, string> = { str: "characters", bytes: "bytes" };
-
-function checkValue(where: string, field: InputField, value: unknown): void {
-  const { type, low, high, maxLength } = field;
-  const refuse = (takes: string, given: unknown): never => {
-    throw new InputError(`${where} takes ${takes}, not ${given}`);
-  };
-  if (!isOfType(type, value)) refuse(type, `${typeof value} (${String(value)})`);
-  if (typeof value === "number") {
-    if (!Number.isFinite(value)) refuse("finite numbers", value);
-    if ((low !== null && value < low) || (high !== null && value > high)) {
-      refuse(low === null ? `at most ${high}` : high === null ? `at least ${low}` : `${low} to ${high}`, value);
-    }
-  } else if (maxLength !== null && typeof value !== "boolean") {
-    const length = typeof value === "string" ? [...value].length : (value as Uint8Array).length;
-    if (length > maxLength) refuse(`at most ${maxLength} ${UNITS[type]}`, length);
-  }
-}
-
-function isOfType(type: InputField["type"], value: unknown): boolean {
-  if (type === "bool") return typeof value === "boolean";
-  if (type === "str") return typeof value === "string";
-  if (type === "bytes") return value instanceof Uint8Array;
-  return typeof value === "number" && (type === "float" || !Number.isFinite(value) || Number.isSafeInteger(value));
+function checkValue(where: string, { type, low, high, maxLength }: InputField, value: unknown): void {
+  const most = high ?? maxLength ?? Infinity;
+  const within = (size: number) => size >= (low ?? -Infinity) && size <= most;
+  const fits =
+    typeof value === "number"
+      ? within(value) && (type === "float" ? Number.isFinite(value) : type === "int" && Number.isSafeInteger(value))
+      : typeof value === "string"
+        ? type === "str" && within([...value].length)
+        : value instanceof Uint8Array
+          ? type === "bytes" && within(value.length)
+          : type === "bool" && typeof value === "boolean";
+  if (fits) return;
+  const least = low === null ? "" : ` from ${low}`;
+  throw new InputError(`${where} takes ${type}${least}${most < Infinity ? ` to ${most}` : ""}, not ${value}`);
 }

@@ -6,60 +6,44 @@
 /** The part of `Storage` that is needed. */
 export type SeatStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
-/** What brings a player back who has lost its replica. */
-export interface KeptSeat {
-  /** The message, as it came. */
-  readonly welcome: Uint8Array;
-  /** The newest token. */
-  readonly seat: string;
-  /** How many messages and replies have come. */
-  readonly heard: number;
-}
+/** What brings a player back who has lost its replica: the welcome as it came, the newest token, and how many messages
+ * and replies have come. */
+export type KeptSeat = [welcome: Uint8Array, seat: string, heard: number];
 
-/** One place in a storage. Without a storage, or one that refuses, nothing is kept. */
+/** One place in a storage. Without a key, or with a storage that refuses, nothing is kept. */
 export class SeatKeeper {
-  #storage: SeatStorage | undefined;
+  readonly #storage: SeatStorage | undefined;
+  readonly #key: string | undefined;
+  readonly #wish: string;
 
-  /**
-   * @param key where in the storage
-   * @param wish which room the page asks for: a seat that was got by asking for another one is none
-   */
-  constructor(
-    storage: SeatStorage | undefined,
-    readonly key: string | undefined,
-    readonly wish: string,
-  ) {
-    if (key !== undefined) attempt(() => (this.#storage = storage ?? sessionStorage));
+  /** @param wish which room the page asks for: a seat that was got by asking for another one is none */
+  constructor(storage: SeatStorage | undefined, key: string | undefined, wish: string) {
+    this.#storage = storage;
+    this.#key = key;
+    this.#wish = wish;
   }
 
   /** The seat that the page before this one has left, null for none; it is in the storage no more. */
   take(): KeptSeat | null {
-    return (
-      attempt(() => {
-        const [wish, welcome, seat, heard] = JSON.parse(this.#storage?.getItem(this.#place) ?? "[]");
-        this.#storage?.removeItem(this.#place);
-        if (wish !== this.wish) return null;
-        return { welcome: Uint8Array.from(welcome, (letter: string) => letter.charCodeAt(0)), seat, heard };
-      }) ?? null
-    );
+    let found: KeptSeat | null = null;
+    this.#try((storage, key) => {
+      const text = storage.getItem(key);
+      storage.removeItem(key);
+      const [wish, welcome, seat, heard] = JSON.parse(text ?? "[]");
+      if (wish === this.#wish) found = [Uint8Array.from(welcome), seat, heard];
+    });
+    return found;
   }
 
   /** The page goes. */
-  put({ welcome, seat, heard }: KeptSeat): void {
-    const letters = welcome.reduce((text, byte) => text + String.fromCharCode(byte), "");
-    attempt(() => this.#storage?.setItem(this.#place, JSON.stringify([this.wish, letters, seat, heard])));
+  put([welcome, ...rest]: KeptSeat): void {
+    this.#try((storage, key) => storage.setItem(key, JSON.stringify([this.#wish, [...welcome], ...rest])));
   }
 
-  get #place(): string {
-    return `tickwire ${this.key}`;
-  }
-}
-
-/** Storages throw when they are full, or when the player does not want them. */
-function attempt<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch {
-    return undefined;
+  /** Storages throw when they are full, or when the player does not want them. */
+  #try(action: (storage: SeatStorage, key: string) => void): void {
+    try {
+      if (this.#key !== undefined) action(this.#storage ?? sessionStorage, `tickwire ${this.#key}`);
+    } catch {}
   }
 }

@@ -4,13 +4,13 @@ import { RequestFailedError, RequestTimeoutError } from "./errors.js";
 
 /** How long a request waits for its answer unless it says so, in seconds. */
 export const REQUEST_SECONDS = 5;
-/** Requests that nobody waits for any more, remembered so that a late answer is known for one. The oldest go first. */
+/** So many are remembered, those too that nobody waits for any more: a late answer is known for one. */
 const MOST_KEPT = 1024;
 
 interface Pending {
   readonly kind: string;
-  /** In seconds of the caller's clock; Infinity for never. */
-  readonly deadline: number;
+  /** In seconds of the caller's clock; Infinity for never, and once it is over. */
+  deadline: number;
   readonly resolve: (payload: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -19,12 +19,16 @@ interface Pending {
 export class Requests {
   /** When `expire` has something to do, in seconds of the caller's clock; Infinity for never. */
   nextDeadline = Infinity;
-  #asked = new Map<number, Pending>();
-  #late = new Set<number>();
+  readonly #asked = new Map<number, Pending>();
 
   /** A request has been made; what the room answers, or RequestFailedError, or RequestTimeoutError. */
   add(kind: string, number: number, deadline: number): Promise<unknown> {
     this.nextDeadline = Math.min(this.nextDeadline, deadline);
+    const oldest = this.#asked.size < MOST_KEPT ? undefined : this.#asked.entries().next().value;
+    if (oldest) {
+      this.#asked.delete(oldest[0]);
+      oldest[1].reject(new RequestTimeoutError(oldest[1].kind));
+    }
     return new Promise((resolve, reject) => {
       this.#asked.set(number, { kind, deadline, resolve, reject });
     });
@@ -33,35 +37,29 @@ export class Requests {
   /** A reply has come; false when no request has this number. */
   answer(number: number, code: string | null, payload: unknown): boolean {
     const pending = this.#asked.get(number);
-    if (!pending) return this.#late.delete(number);
-    this.#asked.delete(number);
-    if (code === null) pending.resolve(payload);
-    else pending.reject(new RequestFailedError(code, reasonOf(payload)));
-    return true;
+    if (code === null) pending?.resolve(payload);
+    else pending?.reject(new RequestFailedError(code, reasonOf(payload)));
+    return this.#asked.delete(number);
   }
 
   /** Fails those whose time is over at `now` seconds. */
   expire(now: number): void {
     if (now < this.nextDeadline) return;
     this.nextDeadline = Infinity;
-    for (const [number, { kind, deadline, reject }] of this.#asked) {
-      if (deadline > now) {
-        this.nextDeadline = Math.min(this.nextDeadline, deadline);
-        continue;
+    for (const pending of this.#asked.values()) {
+      if (pending.deadline <= now) {
+        pending.deadline = Infinity;
+        pending.reject(new RequestTimeoutError(pending.kind));
       }
-      this.#asked.delete(number);
-      this.#late.add(number);
-      if (this.#late.size > MOST_KEPT) this.#late.delete(this.#late.values().next().value as number);
-      reject(new RequestTimeoutError(kind));
+      this.nextDeadline = Math.min(this.nextDeadline, pending.deadline);
     }
   }
 
   /** The session is over. */
   failAll(error: Error): void {
-    const asked = this.#asked;
-    this.#asked = new Map();
+    for (const { reject } of this.#asked.values()) reject(error);
+    this.#asked.clear();
     this.nextDeadline = Infinity;
-    for (const { reject } of asked.values()) reject(error);
   }
 }
 

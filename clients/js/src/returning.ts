@@ -63,7 +63,6 @@ export class Returning {
     this.code = code;
     this.reason = reason;
     this.active = true;
-    this.gaveUp = false;
     this.#lostAt = now;
     this.#seatSeconds = seatSeconds;
     this.#until = now + seatSeconds;
@@ -103,25 +102,18 @@ export class Returning {
 
   #plan(now: number, code: number, why: string, said: number | null, leastLeft: number): void {
     const left = this.#until - now;
-    this.#said = said !== null;
+    const least = said ?? 0;
+    const doubled = RETRY_SECONDS * 2 ** (this.#attempts - 1);
+    const widest = this.#attempts ? Math.min(WIDEST_SECONDS, doubled) : FIRST_WAIT_SECONDS;
+    this.#said = least > 0;
+    this.gaveUp = left <= Math.max(leastLeft, least);
+    this.attemptAt = this.gaveUp ? Infinity : now + least + this.chance() * Math.min(widest, left - least);
     if (left <= leastLeft) {
-      const seconds = Number(this.#seatSeconds.toPrecision(4));
-      this.#giveUp(`${this.reason}; there was no way back in the ${seconds} s for which the seat is kept (${why})`);
-    } else if (said !== null && said >= left) {
-      // Its words stay as they are, so that programs find in them when to join anew.
+      this.reason += `; there was no way back within ${this.#seatSeconds} s (${why})`;
+    } else if (this.gaveUp) {
+      // The server's words stay as they are, so that programs find in them when to join anew.
       this.code = code;
-      this.#giveUp(why);
-    } else {
-      const doublings = Math.min(this.#attempts - 1, 16); // beyond it the number is only larger
-      const widest = this.#attempts ? Math.min(WIDEST_SECONDS, RETRY_SECONDS * 2 ** doublings) : FIRST_WAIT_SECONDS;
-      const least = said ?? 0;
-      this.attemptAt = now + least + this.chance() * Math.min(widest, left - least);
+      this.reason = why;
     }
-  }
-
-  #giveUp(reason: string): void {
-    this.gaveUp = true;
-    this.attemptAt = Infinity;
-    this.reason = reason;
   }
 }

@@ -32,28 +32,24 @@ export interface RoomQuery {
  * @param target as of `connect`; its path does not matter
  * @throws ConnectError the server cannot be reached, or the filter asks for what there is not
  */
-export async function listRooms(target: string, query: RoomQuery = {}): Promise<RoomListing[]> {
+export async function listRooms(target: string, { room, filter = {} }: RoomQuery = {}): Promise<RoomListing[]> {
   const address = httpAddress(target, "/rooms");
-  if (query.room !== undefined) address.searchParams.set("room", query.room);
-  for (const [field, wanted] of Object.entries(query.filter ?? {})) {
-    const bounds = wanted !== null && typeof wanted === "object" ? Object.entries(wanted) : [["", wanted]];
-    for (const [operator, values] of bounds) {
-      const key = operator ? `${field}.${operator}` : field;
-      for (const value of [values].flat()) address.searchParams.append(key, String(value));
-    }
+  const say = (key: string, values: unknown) => {
+    for (const value of [values].flat()) address.searchParams.append(key, String(value));
+  };
+  if (room) say("room", room);
+  for (const [field, wanted] of Object.entries(filter)) {
+    if (typeof wanted !== "object") say(field, wanted);
+    else for (const [operator, values] of Object.entries(wanted ?? {})) say(`${field}.${operator}`, values);
   }
-  const response = await fetch(address).catch((error: unknown) => {
-    throw new ConnectError(VANISHED, `no rooms from ${address.origin}: ${error}`);
-  });
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok || !Array.isArray(answer.rooms)) {
-    const reason = answer.reason ?? `${address.origin} answered ${response.status}`;
-    throw new ConnectError(answer.code ?? VANISHED, reason);
-  }
-  return answer.rooms.map(toListing);
-}
-
-function toListing(listed: Record<string, unknown>): RoomListing {
-  const { room_id: roomId, max_players: maxPlayers, has_password: hasPassword, ...rest } = listed;
-  return { ...rest, roomId, maxPlayers, hasPassword } as RoomListing;
+  let answer: { rooms?: Record<string, unknown>[]; code?: number; reason?: string } = {};
+  try {
+    answer = await (await fetch(address)).json();
+  } catch {}
+  const { rooms, code = VANISHED, reason = `no rooms from ${address.origin}` } = answer;
+  if (!rooms) throw new ConnectError(code, reason);
+  return rooms.map(
+    ({ room_id: roomId, max_players: maxPlayers, has_password: hasPassword, ...rest }) =>
+      ({ ...rest, roomId, maxPlayers, hasPassword }) as RoomListing,
+  );
 }

@@ -4,22 +4,25 @@ import { Alarm } from "./alarm.js";
 import { Callbacks } from "./callbacks.js";
 import { CloseCode, VANISHED, worthTrying } from "./closing.js";
 import { ConnectError, DisconnectedError, InputError } from "./errors.js";
-import { call, report, type SessionEvent } from "./events.js";
-import { type JoinOptions, makeHello, returnHello } from "./hello.js";
-import { type KeptSeat, SeatKeeper, type SeatStorage } from "./keeping.js";
+import { report, type SessionEvent } from "./events.js";
+import { makeHello, returnHello } from "./hello.js";
+import { type KeptSeat, SeatKeeper } from "./keeping.js";
 import { Link } from "./link.js";
+import type { Observer, SessionOptions } from "./options.js";
 import { REQUEST_SECONDS } from "./requests.js";
 import { patienceSeconds } from "./silence.js";
 import { measure, type Stats } from "./stats.js";
 import { Stay } from "./stay.js";
 import { socketAddress } from "./target.js";
-import { type Page, thisPage } from "./visibility.js";
+import { type Page, type PageEvent, thisPage } from "./visibility.js";
 import { Way } from "./way.js";
 import { ProtocolError } from "./wire/errors.js";
-import { encodeHello, type HelloFields, readMessage, type Welcome } from "./wire/messages.js";
-import type { Entities, Replica, World } from "./wire/replica.js";
+import { encodeHello, type HelloFields, readMessage, type ServerMessage, type Welcome } from "./wire/messages.js";
+import type { Entities, World } from "./wire/replica.js";
 import type { Schema } from "./wire/schema.js";
 import type { Row } from "./wire/table.js";
+
+export type { Observer, SessionOptions } from "./options.js";
 
 /** How long joining may take, in seconds: connection, handshake and first frame together. */
 const JOIN_SECONDS = 10;
@@ -28,40 +31,13 @@ const SUSPICIOUS_SECONDS = 0.5;
 /** So many steps of promises a program may take until it has got its session from `connect`, and listens. */
 const PROMISE_STEPS = 20;
 
-/** How to join, and how to stay. */
-export interface SessionOptions extends JoinOptions {
-  /** Come back by itself when the connection is lost and the room keeps the player's seat; true unless said. */
-  reconnect?: boolean;
-  /** Seconds until joining is given up; 10 unless said. */
-  joinSeconds?: number;
-  /** "pause": while the page is hidden frames are not acknowledged, so that the server soon stops sending, and one frame
-   * makes the world current when the page is seen again. "play": go on as if it were seen. */
-  whenHidden?: "pause" | "play";
-  /** A name under which the seat is left in the storage when the page goes, so that the page that is loaded next comes
-   * back to it. `close` gives it up. */
-  keepSeat?: string;
-  /** Where; `sessionStorage` unless said. */
-  storage?: SeatStorage;
-  /** The WebSocket class; Node 20 has none: give that of the package `ws`. */
-  webSocket?: unknown;
-  /** Seconds of a clock that never goes back. */
-  clock?: () => number;
-  /** Gives numbers from 0 to below 1, by which attempts to come back are spread. */
-  chance?: () => number;
-  /** What the session looks at to know whether it is seen; another one for tests, null for none. */
-  page?: Page | null;
-}
-
-/** Sees every WebSocket message: "in" before it is taken in, "out" after it was sent; `seconds` of the session's clock. */
-export type Observer = (direction: "in" | "out", bytes: Uint8Array, seconds: number) => void;
-
 /**
  * One player in one room; made by `connect` and `open`.
  *
  * Nothing here throws because of the server or the network: that is told by events, `closed` and `closeReason`. Frames
  * are applied when they come, and callbacks run right then.
  */
-export class Session<W extends Entities = Entities> extends Callbacks<W> {
+export class Session<W extends object = Entities> extends Callbacks<W> {
   /** The player's number, 0 before it is known. This and the following are for reading only. */
   player = 0;
   /** Where it is; empty before it is known. */
@@ -79,20 +55,20 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
   readonly #address: string;
   readonly #clock: () => number;
   readonly #page: Page | null;
-  readonly #unwatch: (() => void)[] = [];
+  readonly #unwatch: (() => void) | undefined;
   readonly #keeper: SeatKeeper;
-  #observers: readonly Observer[] = [];
+  readonly #observers = new Set<Observer>();
+  readonly #alarm = new Alarm(() => {
+    this.#way.silence.note(this.#clock(), this.#isPaused);
+    this.#step();
+  });
   #settle: ((error: ConnectError | null) => void) | null;
-  #way: Way;
+  #way!: Way;
   #stay: Stay | null = null; // from the welcome on
   #resumed: KeptSeat | null = null; // the seat of the page before this one, until the server has answered
   #early: SessionEvent[] | null = []; // what came before there was somebody to be told
   #bytesIn = 0;
   #bytesOut = 0;
-  readonly #alarm = new Alarm(() => {
-    this.#way.silence.note(this.#clock(), this.#isPaused);
-    this.#step();
-  });
 
   /** @param settle is called once when the player is in the room (null), or is not to be */
   constructor(
@@ -101,22 +77,19 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
     settle: ((error: ConnectError | null) => void) | null = null,
   ) {
     super();
+    const { page = thisPage(), storage, keepSeat, clock = () => performance.now() / 1000 } = options;
     this.#options = options;
     this.#settle = settle;
+    this.#clock = clock;
+    this.#page = page;
     this.#address = socketAddress(target);
-    this.#hello = makeHello(options);
-    encodeHello(this.#hello); // so that what cannot travel is an error of the line that gave it
-    this.#clock = options.clock ?? (() => performance.now() / 1000);
-    this.#page = options.page === undefined ? thisPage() : options.page;
-    const { method, roomId, filter, invite, spectate, seat } = this.#hello;
-    const wish = JSON.stringify([this.#address, method, roomId, filter, invite, spectate, seat]);
-    this.#keeper = new SeatKeeper(options.storage, options.keepSeat, wish);
-    const now = this.#clock();
-    this.#way = this.#makeWay(now);
-    this.#resume(now);
-    this.#way.link = this.#makeLink();
-    this.#watch();
-    this.#schedule(now);
+    const hello = makeHello(options);
+    this.#hello = hello;
+    encodeHello(hello); // so that what cannot travel is an error of the line that gave it
+    const wish = { ...hello, token: null, options: null, password: null }; // no secrets in the storage
+    this.#keeper = new SeatKeeper(storage, keepSeat, JSON.stringify([this.#address, wish]));
+    this.#join(this.#keeper.take());
+    this.#unwatch = page?.listen((type) => this.#look(type));
   }
 
   // -- what is
@@ -138,27 +111,17 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
 
   /** Whether the connection was lost and the session tries to come back to the player's seat. */
   get reconnecting(): boolean {
-    return this.joined && this.#way.returning.active;
+    return this.joined && this.#way.active;
   }
 
   /** Whether it is over: nothing comes or goes any more. */
   get closed(): boolean {
-    return this.#way.ended !== null;
-  }
-
-  /** Why it is over, as in "disconnected"; 0 before. */
-  get closeCode(): number {
-    return this.#way.ended?.code ?? 0;
-  }
-
-  /** Why it is over, in words; empty before. */
-  get closeReason(): string {
-    return this.#way.ended?.reason ?? "";
+    return this.closeCode > 0;
   }
 
   /** The smoothed round trip in seconds, null while it is not known. */
   get rtt(): number | null {
-    return this.#stay?.mirror.roundTrip.smoothed ?? null;
+    return this.stats.rtt;
   }
 
   /** Counters and measures, as they are now. */
@@ -182,7 +145,7 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
    */
   sendInput(values: Record<string, unknown>): void {
     if (!this.joined) return;
-    if (this.spectator) throw new InputError("spectators only watch: join without spectate to play");
+    if (this.spectator) throw new InputError("spectators only watch");
     this.#stay?.inputs.offer(values);
     this.#step();
   }
@@ -193,7 +156,7 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
    * The server queues what comes faster than its ticks and drops what is beyond its queue, so this is for rare use.
    */
   flushInput(): boolean {
-    return !this.joined || !this.#stay || this.#stay.flush(this.#clock());
+    return !this.joined || !!this.#stay?.flush(this.#clock());
   }
 
   /**
@@ -216,28 +179,25 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
    * may do it all the same), DisconnectedError when the session has ended, and Error as `send` throws.
    */
   // biome-ignore lint/suspicious/noExplicitAny: what an answer is, only the game knows
-  async request(kind: string, payload: unknown = null, options: { timeout?: number } = {}): Promise<any> {
-    if (!this.joined || !this.#stay) {
-      const reason = this.closeReason || "the player is not in the room yet";
-      throw new DisconnectedError(this.closeCode || VANISHED, reason);
-    }
+  async request(kind: string, payload: unknown = null, { timeout = REQUEST_SECONDS } = {}): Promise<any> {
     const now = this.#clock();
-    const answer = this.#stay.ask(kind, payload, now, now + (options.timeout ?? REQUEST_SECONDS));
+    if (!this.joined || !this.#stay) {
+      throw new DisconnectedError(this.closeCode || VANISHED, this.closeReason || "not joined yet");
+    }
+    const answer = this.#stay.ask(kind, payload, now, now + timeout);
     this.#schedule(now);
     return answer;
   }
 
   /** Tells the server how far the world is here, unless an input has said it; the session does so by itself. */
   acknowledge(): void {
-    if (this.#stay?.canSend) this.#stay.steering.acknowledge(this.#clock());
+    this.#stay?.acknowledge(this.#clock());
   }
 
   /** For tools: calls with every WebSocket message; the function that is given ends it. Do not keep or write the bytes. */
   observe(observer: Observer): () => void {
-    this.#observers = [...this.#observers, observer];
-    return () => {
-      this.#observers = this.#observers.filter((other) => other !== observer);
-    };
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
   }
 
   /** Leaves the room for good, so that the seat is free at once. Calling it again changes nothing. */
@@ -248,253 +208,216 @@ export class Session<W extends Entities = Entities> extends Callbacks<W> {
 
   // -- connecting and ending
 
-  #makeWay(now: number): Way {
+  /** Begins, with the seat that the page before this one has left if there is one. */
+  #join(kept: KeptSeat | null): void {
     const { joinSeconds = JOIN_SECONDS, chance = Math.random } = this.#options;
-    return new Way(() => this.#makeLink(), now, joinSeconds, chance);
+    const now = this.#clock();
+    this.#stay = null;
+    this.#resumed = kept;
+    this.#way = new Way(() => this.#makeLink(), now, joinSeconds, chance);
+    if (kept) {
+      const [welcome, seat, heard] = kept;
+      try {
+        this.#take(readMessage(welcome), welcome, now);
+      } catch {
+        this.#join(null); // another version of this page has left it
+        return;
+      }
+      if (this.#stay) (this.#stay as Stay).heard = heard;
+      this.#way.comeBack(now, seat);
+    }
+    this.#way.link = this.#makeLink();
+    this.#schedule(now);
   }
 
   #makeLink(): Link {
     const WebSocketClass = (this.#options.webSocket ?? globalThis.WebSocket) as typeof WebSocket | undefined;
-    if (!WebSocketClass) throw new Error("there is no WebSocket here: give the option webSocket, the class of `ws`");
-    return new Link(WebSocketClass, this.#address, {
-      linkOpened: () => this.#sayHello(),
-      linkHeard: (bytes) => this.#hear(bytes),
-      linkFailed: ({ code, reason }) => this.#leave(code, reason),
-      linkClosed: (code, reason) => {
-        const why =
-          reason || (code === VANISHED ? `no connection to ${this.#address}` : `the server closed with ${code}`);
+    if (!WebSocketClass) throw new Error("no WebSocket here: give the class of `ws` as the option webSocket");
+    return new Link(
+      WebSocketClass,
+      this.#address,
+      () => {
+        const { seat } = this.#way;
+        const { usableTick = 0, heard = 0 } = this.#stay ?? {};
+        this.#write(encodeHello(seat === null ? this.#hello : returnHello(this.#hello, seat, usableTick, heard)));
+      },
+      (bytes) => this.#hear(bytes),
+      (code, reason) => {
         const now = this.#clock();
-        this.#tellDropped(this.#way.lost(now, this.joined, code, why));
+        const why = this.joined ? "the connection was lost" : `no connection to ${this.#address}`;
+        this.#tellDropped(this.#way.end(now, code, reason || why));
         this.#schedule(now);
       },
-    });
-  }
-
-  #sayHello(): void {
-    const { seat } = this.#way;
-    const { mirror, heard = 0 } = this.#stay ?? {};
-    this.#write(
-      encodeHello(seat === null ? this.#hello : returnHello(this.#hello, seat, mirror?.usableTick ?? 0, heard)),
     );
-  }
-
-  /** Begins with the seat that the page before this one has left, if it did. */
-  #resume(now: number): void {
-    const kept = this.#keeper.take();
-    if (!kept) return;
-    try {
-      this.#take(kept.welcome, now);
-      if (this.#stay) this.#stay.heard = kept.heard;
-      this.#resumed = kept;
-      this.#way.resume(now, kept.seat);
-    } catch {
-      this.#joinAnew(now); // it is of an earlier version of this page
-    }
-  }
-
-  /** Forgets the seat of the page before this one. */
-  #joinAnew(now: number): void {
-    this.#resumed = this.#stay = null;
-    this.#way = this.#makeWay(now);
   }
 
   #leave(code: number, reason: string): void {
     this.#way.leave(code, reason);
-    this.#end();
+    this.#tellDropped(null);
   }
 
+  /** Tells that the connection is lost, or that it is over. */
   #tellDropped(dropped: SessionEvent | null): void {
     if (dropped && this.joined) this.emit(dropped);
-    if (this.#way.ended) this.#end();
-  }
-
-  #end(): void {
     const { ended } = this.#way;
-    if (this.isOver || !ended) return;
+    const kept = this.#resumed;
+    if (this.closed || !ended) return;
     const { code, reason } = ended;
-    if (this.#resumed && !worthTrying(code)) {
-      const now = this.#clock();
-      this.#joinAnew(now);
-      this.#way.link = this.#makeLink();
+    if (kept && !worthTrying(code)) {
+      this.#join(null);
       return;
     }
-    if (this.#resumed) this.#keeper.put(this.#resumed); // nobody has refused it
-    this.isOver = true;
+    if (kept) this.#keeper.put(kept); // nobody has refused it
+    this.closeCode = code;
+    this.closeReason = reason;
     this.joined = false;
     this.#alarm.stop();
-    for (const stop of this.#unwatch) stop();
-    this.#stay?.talk.requests.failAll(new DisconnectedError(code, reason));
+    this.#unwatch?.();
+    this.#stay?.requests.failAll(new DisconnectedError(code, reason));
     this.#tellEarly();
     this.emit(ended);
     this.#settle?.(new ConnectError(code, reason));
-    this.#settle = null;
   }
 
   // -- the page, and time
-
-  #watch(): void {
-    const page = this.#page;
-    const listen = (type: Parameters<Page["listen"]>[0], callback: () => void) => {
-      if (page) this.#unwatch.push(page.listen(type, callback));
-    };
-    listen("visibilitychange", () => this.#look());
-    listen("online", () => this.#networkIsBack());
-    listen("pageshow", () => {
-      this.#keeper.take(); // the page is here: nobody else may come back to its seat
-      this.#look();
-    });
-    listen("pagehide", () => {
-      const { seat } = this.#way;
-      const stay = this.#stay;
-      if (seat !== null && stay) this.#keeper.put({ welcome: stay.bytes, seat, heard: stay.heard });
-    });
-  }
 
   get #isPaused(): boolean {
     return !!this.#page?.hidden && this.#options.whenHidden !== "play";
   }
 
-  /** The page is seen again, or not any more. */
-  #look(): void {
+  /** The page is seen again, or not any more, or has a network again, or goes. */
+  #look(type: PageEvent): void {
     const now = this.#clock();
-    if (this.#stay) this.#stay.steering.paused = this.#isPaused;
-    this.#way.silence.note(now, true);
-    if (!this.#page?.hidden) {
-      this.#way.returning.hurry(now);
-      this.acknowledge();
+    const paused = this.#isPaused;
+    const way = this.#way;
+    const { silence, seat } = way;
+    const stay = this.#stay;
+    if (type === "pagehide") {
+      if (seat !== null && stay) this.#keeper.put([stay.bytes, seat, stay.heard]);
+      return;
     }
-    this.#step();
-  }
-
-  #networkIsBack(): void {
-    const now = this.#clock();
-    const { silence, returning, seat } = this.#way;
-    returning.hurry(now);
-    silence.note(now, this.#isPaused);
-    const suspicious = silence.patience === Infinity || silence.quiet > SUSPICIOUS_SECONDS;
-    if (this.joined && seat !== null && !returning.active && suspicious) {
-      this.#tellDropped(this.#way.giveUp(now, true, "the network has changed"));
+    if (type === "pageshow") this.#keeper.take(); // the page is here: nobody else may come back to its seat
+    way.hurry(now);
+    silence.note(now, paused || type !== "online");
+    // Whether a connection on which nothing need come outlived the change is not to be seen: another one is made.
+    const suspicious = type === "online" && (silence.patience === Infinity || silence.quiet > SUSPICIOUS_SECONDS);
+    if (suspicious && this.joined && seat !== null && !way.active) {
+      this.#tellDropped(way.giveUp(now, "the network has changed"));
     }
+    if (stay) stay.paused = paused;
+    if (!paused) stay?.acknowledge(now);
     this.#step();
   }
 
   /** Does what is due. */
   #step(): void {
     const now = this.#clock();
-    this.#tellDropped(this.#way.check(now, this.joined));
-    if (!this.isOver) this.#stay?.step(now);
+    this.#tellDropped(this.#way.check(now));
+    if (!this.closed) this.#stay?.step(now);
     this.#schedule(now);
   }
 
   /** Sees to it that `#step` is called when something is due. */
   #schedule(now: number): void {
-    if (this.isOver) return;
+    if (this.closed) return;
     const asleep = this.#isPaused && this.joined && this.connected;
-    const check = asleep ? Infinity : this.#way.nextCheck(now, this.joined);
-    this.#alarm.set(Math.min(check, this.#stay?.nextDue(now) ?? Infinity), now);
+    this.#alarm.set(Math.min(asleep ? Infinity : this.#way.nextCheck(now), this.#stay?.nextDue(now) ?? Infinity), now);
   }
 
-  // -- messages of the server
-
-  #hear(bytes: Uint8Array): void {
-    const now = this.#clock();
-    this.#bytesIn += bytes.length;
-    this.#show("in", bytes, now);
-    this.#way.silence.note(now, true);
-    try {
-      this.#take(bytes, now);
-    } catch (error) {
-      const isProtocol = error instanceof ProtocolError;
-      if (!isProtocol) report(error);
-      this.#leave(isProtocol ? error.code : CloseCode.UNDECODABLE, isProtocol ? error.reason : String(error));
-    }
-    this.#step();
-  }
-
-  #take(bytes: Uint8Array, now: number): void {
-    const message = readMessage(bytes);
-    const { type } = message;
-    if (this.#way.returning.active && (type === "frame" || type === "message" || type === "reply")) {
-      throw new ProtocolError(CloseCode.PROTOCOL_ERROR, "the server did not say whether the seat is given back");
-    }
-    const stay = this.#stay;
-    if (type === "skipped") return;
-    if (type === "welcome") {
-      this.#takeWelcome(message.welcome, bytes);
-      return;
-    }
-    if (!stay) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, "the welcome did not come first");
-    if (type === "frame") {
-      const event = stay.takeFrame(message.frame, now);
-      if (event && !this.joined) this.#join(stay.mirror.replica, now);
-      if (event) this.emit(event);
-    } else if (type === "message") {
-      stay.heard++;
-      this.#tell({ type, kind: message.name, payload: message.payload });
-    } else if (type === "reply") {
-      const refused = stay.takeReply(message.number, message.code, message.payload);
-      if (refused) this.#tell(refused);
-    } else {
-      const secondsAway = stay.takeReturned(message.returned, now);
-      this.#resumed = null;
-      if (this.joined) this.emit({ type: "returned", tick: message.returned.tick, secondsAway });
-    }
-  }
-
-  #takeWelcome(welcome: Welcome, bytes: Uint8Array): void {
-    if (this.#stay) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, "a second welcome");
-    const { player, room, roomId, tickRate, schema, seatSeconds, spectator } = welcome;
-    Object.assign(this, { player, room, roomId, tickRate, spectator, schema });
-    const seat = this.#options.reconnect !== false && seatSeconds ? welcome.seat : null;
-    this.#way.welcomed(seat, seatSeconds, spectator);
-    this.#stay = new Stay(welcome, bytes, this.#way, (message) => this.#write(message));
-    this.#stay.steering.paused = this.#isPaused;
-  }
-
-  #join(replica: Replica, now: number): void {
-    this.world = replica as unknown as World<W>;
-    this.joined = true;
-    const { player, room, roomId, tickRate, tick } = this;
-    if (tickRate) this.#way.expectFrames(now, patienceSeconds(1 / tickRate, this.#way.seat !== null));
-    this.checkNames();
-    this.emit({ type: "joined", player, room, roomId, tick });
-    const settle = this.#settle;
-    this.#settle = null;
-    settle?.(null);
-    if (settle) void this.#tellEarlySoon();
-    else this.#tellEarly();
-  }
-
-  /** Tells what the room said; the first event is always "joined". */
-  #tell(event: SessionEvent): void {
-    if (this.#early) this.#early.push(event);
-    else this.emit(event);
-  }
-
-  #tellEarly(): void {
-    const early = this.#early ?? [];
-    this.#early = null;
-    for (const event of early) this.emit(event);
-  }
-
-  /** Whoever waits for `connect` gets its session some promises later, and should not miss what the room said first. */
-  async #tellEarlySoon(): Promise<void> {
-    for (let step = 0; step < PROMISE_STEPS; step++) await null;
-    this.#tellEarly();
-  }
-
-  // -- messages to the server
+  // -- messages
 
   #write(bytes: Uint8Array): boolean {
-    const sent = !!this.#way.link?.write(bytes);
+    const sent = this.#way.link.write(bytes);
     if (sent) {
       this.#bytesOut += bytes.length;
-      this.#show("out", bytes, this.#clock());
+      this.#show("out", bytes);
     }
     return sent;
   }
 
-  #show(direction: "in" | "out", bytes: Uint8Array, now: number): void {
-    for (const observer of this.#observers) call(observer, direction, bytes, now);
+  #show(direction: "in" | "out", bytes: Uint8Array): void {
+    for (const observer of this.#observers) this.call(observer, direction, bytes, this.#clock());
+  }
+
+  #hear(bytes: Uint8Array): void {
+    const now = this.#clock();
+    this.#bytesIn += bytes.length;
+    this.#show("in", bytes);
+    this.#way.silence.note(now, true);
+    try {
+      this.#take(readMessage(bytes), bytes, now);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) report(error);
+      const { code = CloseCode.UNDECODABLE, reason = String(error) } = error as Partial<ProtocolError>;
+      this.#leave(code, reason);
+    }
+    this.#step();
+  }
+
+  #take(message: ServerMessage, bytes: Uint8Array, now: number): void {
+    const { type } = message;
+    const stay = this.#stay;
+    const wrong = (reason: string): never => {
+      throw new ProtocolError(CloseCode.PROTOCOL_ERROR, reason);
+    };
+    if (type === "welcome") {
+      if (stay) wrong("a second welcome");
+      this.#enter(message.welcome, bytes);
+    } else if (type === "returned") {
+      const secondsAway = stay?.takeReturned(message.returned, now) ?? wrong("no seat was asked for");
+      this.#resumed = null;
+      if (this.joined) this.emit({ type, tick: message.returned.tick, secondsAway });
+    } else if (type !== "skipped") {
+      if (!stay || this.#way.active) throw wrong("first comes the answer to the hello");
+      if (type === "message") {
+        stay.heard++;
+        this.#tell({ type, kind: message.name, payload: message.payload });
+      } else if (type === "reply") {
+        this.#tell(stay.takeReply(message.number, message.code, message.payload));
+      } else {
+        const event = stay.takeFrame(message.frame, now);
+        if (event && !this.joined) this.#begin(stay, now);
+        if (event) this.emit(event);
+      }
+    }
+  }
+
+  #enter(welcome: Welcome, bytes: Uint8Array): void {
+    const { player, room, roomId, tickRate, schema, seatSeconds, spectator } = welcome;
+    Object.assign(this, { player, room, roomId, tickRate, spectator, schema });
+    const keeps = this.#options.reconnect !== false && seatSeconds;
+    this.#way.welcomed(keeps ? welcome.seat : null, seatSeconds, spectator);
+    this.#stay = new Stay(welcome, bytes, this.#way, (message) => this.#write(message));
+    this.#stay.paused = this.#isPaused;
+  }
+
+  /** The first frame has come. */
+  #begin({ replica }: Stay, now: number): void {
+    const { player, room, roomId, tickRate } = this;
+    const way = this.#way;
+    this.world = replica as unknown as World<W>;
+    this.joined = way.joined = true;
+    if (tickRate) way.expectFrames(now, patienceSeconds(1 / tickRate, way.seat !== null));
+    this.checkNames();
+    this.emit({ type: "joined", player, room, roomId, tick: replica.tick });
+    const settle = this.#settle;
+    this.#settle = null;
+    settle?.(null);
+    this.#tellEarly(settle ? PROMISE_STEPS : 0);
+  }
+
+  /** Tells what the room said; the first event is always "joined". */
+  #tell(event: SessionEvent | null): void {
+    if (!event) return;
+    if (this.#early) this.#early.push(event);
+    else this.emit(event);
+  }
+
+  /** Whoever waits for `connect` gets its session some promises later, and should not miss what the room said first. */
+  async #tellEarly(promises = 0): Promise<void> {
+    while (promises-- > 0) await null;
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const event of early) this.emit(event);
   }
 }

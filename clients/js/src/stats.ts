@@ -45,28 +45,26 @@ export interface Stats {
 
 /** The figures of a session at `now`, in seconds of its clock; without a stay there was no welcome yet. */
 export function measure(now: number, way: Way, stay: Stay | null, bytesIn: number, bytesOut: number): Stats {
-  const { mirror = null, inputs = null } = stay ?? {};
-  const { smoothed = null, shortest = null, margin = null } = mirror?.roundTrip ?? {};
-  const newestAt = mirror?.newestAt ?? null;
+  const { smoothed = null, shortest = null, margin = null } = stay?.roundTrip ?? {};
+  const { desyncs = 0, hashesChecked = 0, tick = 0 } = stay?.replica ?? {};
+  const { sequence = 0, applied = 0 } = stay?.inputs ?? {};
+  const newestAt = stay?.newestAt ?? null;
   const frameAge = newestAt === null ? null : now - newestAt;
   return {
-    frames: mirror?.frames ?? 0,
-    framesSkipped: mirror?.skipped ?? 0,
+    ...(stay?.counts ?? { frames: 0, framesSkipped: 0, coalescedTicks: 0, windowTicks: 0 }),
     bytesIn,
     bytesOut,
-    hashesChecked: mirror?.replica.hashesChecked ?? 0,
-    desyncs: mirror?.replica.desyncs ?? 0,
-    newestTick: mirror?.tick ?? 0,
+    hashesChecked,
+    desyncs,
+    newestTick: tick,
     frameAge,
     stateAge: frameAge === null || shortest === null ? null : frameAge + shortest / 2,
-    coalescedTicks: mirror?.coalesced ?? 0,
-    windowTicks: mirror?.window ?? 0,
-    inputsSent: inputs?.sequence ?? 0,
-    inputsApplied: inputs?.applied ?? 0,
+    inputsSent: sequence,
+    inputsApplied: applied,
     inputMargin: margin,
     rtt: smoothed,
     rttShortest: shortest,
-    returns: way.returning.returns,
-    droppedSeconds: way.returning.secondsAway(now),
+    returns: way.returns,
+    droppedSeconds: way.secondsAway(now),
   };
 }

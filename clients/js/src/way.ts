@@ -10,10 +10,8 @@ import { Silence } from "./silence.js";
 const ATTEMPT_SECONDS = 5;
 
 /** Knows when the connection is lost, and when to make the next. Never waits; times are seconds of the caller's clock. */
-export class Way {
-  link: Link | null = null;
-  /** When to come back; `active` from the loss of a link until the server has given the seat back. */
-  readonly returning: Returning;
+export class Way extends Returning {
+  link!: Link;
   /** How long nothing has come. */
   silence = new Silence();
   /** The token that brings the player back, null when nothing does. */
@@ -22,6 +20,8 @@ export class Way {
   seatSeconds = 0;
   /** Why it is over, null while it is not. */
   ended: DisconnectedEvent | null = null;
+  /** The first frame has come. */
+  joined = false;
   #joinUntil: number;
   #attemptUntil = Infinity;
 
@@ -35,55 +35,56 @@ export class Way {
     readonly joinSeconds: number,
     chance: () => number,
   ) {
-    this.returning = new Returning(chance);
+    super(chance);
     this.#joinUntil = now + joinSeconds;
   }
 
   /** Whether there is an open WebSocket on which the player is in its seat, or about to get one. */
   get connected(): boolean {
-    return !!this.link?.opened && !this.link.closed && !this.returning.active;
+    return !this.active && this.link.open;
   }
 
-  /** When `check` has something to do even if nothing comes; `joined`: the first frame has come. */
-  nextCheck(now: number, joined: boolean): number {
-    const { returning, silence } = this;
-    if (returning.active) return returning.waits ? returning.attemptAt : this.#attemptUntil;
-    return joined ? now + silence.step : this.#joinUntil;
+  /** When `check` has something to do even if nothing comes. */
+  nextCheck(now: number): number {
+    if (this.active) return Math.min(this.attemptAt, this.#attemptUntil);
+    return this.joined ? now + this.silence.step : this.#joinUntil;
   }
 
   /** Begins the attempt that is due, gives up what took too long; what to tell when the link has just been lost. */
-  check(now: number, joined: boolean): DroppedEvent | null {
-    const { returning } = this;
+  check(now: number): DroppedEvent | null {
     if (this.ended) return null;
-    if (returning.waits) {
-      if (returning.attemptAt <= now) this.#connectAgain(now);
-      return null;
+    if (!this.waits) {
+      const overdue = this.#overdue(now);
+      return overdue ? this.giveUp(now, overdue) : null;
     }
-    const overdue = this.#overdue(now, joined);
-    return overdue ? this.giveUp(now, joined, overdue) : null;
+    if (now < this.attemptAt) return null;
+    this.begin();
+    this.#attemptUntil = now + Math.min(ATTEMPT_SECONDS, this.joinSeconds);
+    try {
+      this.link = this.makeLink();
+      return null;
+    } catch (error) {
+      return this.end(now, VANISHED, String(error));
+    }
   }
 
   /** The connection is dead although nobody has said so; what to tell. */
-  giveUp(now: number, joined: boolean, reason: string): DroppedEvent | null {
-    this.link?.abandon();
-    return this.lost(now, joined, VANISHED, reason);
+  giveUp(now: number, reason: string): DroppedEvent | null {
+    this.link.abandon();
+    return this.end(now, VANISHED, reason);
   }
 
   /** The link has ended; what to tell when there is a way back. */
-  lost(now: number, joined: boolean, code: number, reason: string): DroppedEvent | null {
-    const { returning, seat } = this;
+  end(now: number, code: number, reason: string): DroppedEvent | null {
+    const { seat, seatSeconds } = this;
     const said = reconnectSeconds(code, reason);
-    const first = !returning.active;
-    if (!worthTrying(code) || (first && seat === null)) {
-      this.ended = disconnectedEvent(code, reason);
-    } else if (first) {
-      const seconds = joined ? this.seatSeconds : Math.min(this.seatSeconds, this.#joinUntil - now);
-      returning.lost(now, code, reason, seconds, said);
-    } else {
-      returning.failed(now, reason, said, code);
-    }
-    this.#seeWhetherItIsOver();
-    return first && !this.ended ? { type: "dropped", code, reason, secondsLeft: this.seatSeconds } : null;
+    const first = !this.active;
+    this.#attemptUntil = Infinity;
+    if (!worthTrying(code) || (first && seat === null)) this.ended = disconnectedEvent(code, reason);
+    else if (!first) this.failed(now, reason, said, code);
+    else this.lost(now, code, reason, this.joined ? seatSeconds : Math.min(seatSeconds, this.#joinUntil - now), said);
+    if (this.gaveUp) this.ended ??= disconnectedEvent(this.code, this.reason);
+    return first && !this.ended ? { type: "dropped", code, reason, secondsLeft: seatSeconds } : null;
   }
 
   /** The server has let the player in. Spectators see what was, so their first frame may take long. */
@@ -94,9 +95,9 @@ export class Way {
   }
 
   /** The first link is to come back to a seat that was kept over the reload of the page. */
-  resume(now: number, seat: string): void {
+  comeBack(now: number, seat: string): void {
     this.seat = seat;
-    this.returning.resume(now, VANISHED, `not joined within ${this.joinSeconds} s`, this.#joinUntil - now);
+    this.resume(now, VANISHED, `not joined within ${this.joinSeconds} s`, this.#joinUntil - now);
     this.#attemptUntil = now + Math.min(ATTEMPT_SECONDS, this.joinSeconds);
   }
 
@@ -106,43 +107,23 @@ export class Way {
   }
 
   /** The server has given the seat back; how long the player was away, in seconds. */
-  returned(now: number, seat: string, seatSeconds: number): number {
-    this.seat = seat;
-    this.seatSeconds = seatSeconds;
-    this.#attemptUntil = Infinity;
+  giveBack(now: number, seat: string, seatSeconds: number): number {
+    this.welcomed(seat, seatSeconds, false);
     this.expectFrames(now, this.silence.patience);
-    return this.returning.returned(now);
+    return this.returned(now);
   }
 
   /** Says goodbye, and does not come back. */
   leave(code: number, reason: string): void {
-    this.link?.close(code, reason);
+    this.link.close(code, reason);
     this.ended ??= disconnectedEvent(code, reason);
   }
 
   /** Why an open link, or one that is being made, is to be given up now; empty when it is not. */
-  #overdue(now: number, joined: boolean): string {
-    if (this.returning.active) return now < this.#attemptUntil ? "" : "the server did not answer in time";
-    if (!joined && now >= this.#joinUntil) {
-      const why = this.link?.opened ? "the room did not let this player in" : "the server did not answer";
-      return `not joined within ${this.joinSeconds} s: ${why}`;
-    }
-    return joined && this.silence.tooLong ? `nothing came for ${this.silence.patience} s` : "";
-  }
-
-  #connectAgain(now: number): void {
-    this.returning.begin();
-    this.#attemptUntil = now + Math.min(ATTEMPT_SECONDS, this.joinSeconds);
-    try {
-      this.link = this.makeLink();
-    } catch (error) {
-      this.returning.failed(now, String(error));
-      this.#seeWhetherItIsOver();
-    }
-  }
-
-  #seeWhetherItIsOver(): void {
-    const { gaveUp, code, reason } = this.returning;
-    if (gaveUp) this.ended = disconnectedEvent(code, reason);
+  #overdue(now: number): string {
+    const { active, joined, silence, joinSeconds } = this;
+    if (active) return now < this.#attemptUntil ? "" : "the server did not answer in time";
+    if (!joined && now >= this.#joinUntil) return `not joined within ${joinSeconds} s`;
+    return joined && silence.tooLong ? `nothing came for ${silence.patience} s` : "";
   }
 }

@@ -10,7 +10,7 @@ import { refuse } from "./errors.js";
 /** Arrays and maps inside each other in a server's message, the outermost counted (SPEC.md, Limits). */
 const MOST_DEPTH = 64;
 
-/** What an item is; the first five are found by `WANTED`. */
+/** What an item is. */
 export const INTEGER = 0;
 export const FLOAT = 1;
 export const TEXT = 2;
@@ -21,7 +21,6 @@ const NIL = 6;
 const BOOLEAN = 7;
 const UNKNOWN = 8;
 
-const NAMES = ["integer", "number", "text", "bin", "array", "map", "nil", "boolean"];
 /** The kinds of the first bytes from 0xc0 to 0xdf. */
 const KINDS = "68773338881100000000888882224455";
 /** What stands behind the first bytes from 0xc4 to 0xdf: the number itself, or how long the item is. */
@@ -133,7 +132,7 @@ export class Cursor {
   }
 
   #want(kind: number): void {
-    if (this.kind !== kind) refuse(`no ${NAMES[kind]}`);
+    if (this.kind !== kind) refuse(`kind ${this.kind}, not ${kind}`);
   }
 
   /** The number that stands here, or that tells the length of what does. Beyond 2**53 it is not exact. */

@@ -45,36 +45,31 @@ function write(bytes: number[], value: unknown, depth: number): void {
 }
 
 function writeNumber(bytes: number[], value: number): void {
-  const view = new DataView(new ArrayBuffer(9));
-  let width = 8;
   if (!Number.isSafeInteger(value)) {
-    view.setUint8(0, 0xcb);
-    view.setFloat64(1, value);
-  } else if (value >= -32 && value < 128) {
-    view.setInt8(0, value);
-    width = 0;
-  } else if (value >= 0 ? value <= 0xffffffff : value >= -0x80000000) {
-    width = value < 0 ? 4 : value < 0x100 ? 1 : value < 0x10000 ? 2 : 4;
-    view.setUint8(0, value < 0 ? 0xd2 : 0xcb + (width === 4 ? 3 : width));
-    if (width === 1) view.setUint8(1, value);
-    else if (width === 2) view.setUint16(1, value);
-    else view.setUint32(1, value);
-  } else {
-    view.setUint8(0, value < 0 ? 0xd3 : 0xcf);
-    view.setBigInt64(1, BigInt(value));
+    bytes.push(0xcb, ...new Uint8Array(new Float64Array([value]).buffer).reverse());
+  } else if (value >= -32 && value < 128) bytes.push(value & 0xff);
+  else if (value >= 0 && value < 2 ** 32) writeSized(bytes, [0xcc, 0xcd, 0xce], value);
+  else if (value < 0 && value >= -(2 ** 31)) writeSized(bytes, [0, 0, 0xd2], value);
+  else {
+    writeSized(bytes, [0, 0, 0xd3], Math.floor(value / 2 ** 32));
+    bytes.push((value >> 24) & 0xff, (value >> 16) & 0xff, (value >> 8) & 0xff, value & 0xff);
   }
-  bytes.push(...new Uint8Array(view.buffer, 0, 1 + width));
 }
 
-function writeBytes(bytes: number[], kinds: number[], short: number, below: number, data: Uint8Array): void {
-  writeLength(bytes, kinds, short, below, data.length);
+function writeBytes(bytes: number[], firsts: number[], short: number, below: number, data: Uint8Array): void {
+  writeLength(bytes, firsts, short, below, data.length);
   for (const byte of data) bytes.push(byte);
 }
 
 /** Below `below` the length is part of the first byte. */
-function writeLength(bytes: number[], kinds: number[], short: number, below: number, length: number): void {
+function writeLength(bytes: number[], firsts: number[], short: number, below: number, length: number): void {
   if (length < below) bytes.push(short | length);
-  else if (length < 0x100 && kinds[0]) bytes.push(kinds[0], length);
-  else if (length < 0x10000) bytes.push(kinds[1], length >> 8, length & 0xff);
-  else bytes.push(kinds[2], length >>> 24, (length >> 16) & 0xff, (length >> 8) & 0xff, length & 0xff);
+  else writeSized(bytes, firsts, length);
+}
+
+/** A number in as few bytes as there is a first byte for: 1, 2 or 4; 0 among `firsts` is none. */
+function writeSized(bytes: number[], firsts: number[], value: number): void {
+  const size = firsts[0] && value < 0x100 ? 0 : firsts[1] && value < 0x10000 ? 1 : 2;
+  bytes.push(firsts[size]);
+  for (let shift = (1 << size) * 8 - 8; shift >= 0; shift -= 8) bytes.push((value >> shift) & 0xff);
 }

@@ -145,7 +145,7 @@ export class Replica<W = Entities> {
   apply(frame: Frame): TableChanges[] {
     const { tick, back } = frame.header;
     if (back > 0 && (!this.usable || tick - back !== this.tick)) {
-      throw new BaselineError(`a delta from tick ${tick - back}, but the replica is at ${this.tick}`);
+      throw new BaselineError(`a delta from ${tick - back} at ${this.tick}`);
     }
     this.usable = false;
     const before = this.#all.map((table) => table.ids);

@@ -280,7 +280,9 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
   }
 
   #field(name: string): number {
-    return this.#byName.get(name) ?? missing(`${this.name} has no field ${name}; it has ${this.fieldNames.join(", ")}`);
+    const field = this.#byName.get(name);
+    if (field === undefined) throw new Error(`${this.name} has no field ${name}; it has ${this.fieldNames.join(", ")}`);
+    return field;
   }
 
   #makeRowPrototype(): object {
@@ -314,10 +316,6 @@ export class Table<F = Fields> implements Iterable<Row<F>> {
 function shown(value: unknown): unknown {
   const isRow = typeof value === "object" && value !== null && "alive" in value && "toJSON" in value;
   return isRow ? (value as unknown as RowBase).id : value;
-}
-
-function missing(text: string): never {
-  throw new Error(text);
 }
 
 function grown<A extends Uint8Array | Int32Array | Uint32Array>(array: A, highest: number): A {

@@ -129,6 +129,16 @@ function repaired(bytes: Uint8Array): Uint8Array {
   return fromHex(`940397cd03e90100c0c0c000c0${hex.slice(hex.indexOf("9500c0c0c0"))}`);
 }
 
+test("a full frame begins with no rows, whatever was held", () => {
+  const schema = readSchema({
+    tables: [{ name: "Ship", fields: [{ kind: "uint", name: "ammo", bits: 8 }] }],
+    input: null,
+  });
+  const bytes = fromHex("94039701000000000000c09500c0c0c093c00007");
+  const told = describeMessage(bytes, schema, "in", () => Uint32Array.of(2, 5));
+  expect(child(told, "Ship", "block", "ids").detail).toBe("none (all rows held)");
+});
+
 test("what does not fit the rows held is told, not thrown", () => {
   const { vector } = vectors("replica").find((each) => each.file === "frames-view.json") as { vector: Json };
   const bytes = fromHex(vector.steps[1].message);

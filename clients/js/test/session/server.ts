@@ -14,6 +14,8 @@ export const whyNoServer = existsSync(PYTHON)
   ? ""
   : `there is no ${PYTHON}: say in TICKWIRE_PYTHON which Python has the server`;
 
+if (whyNoServer) console.warn(`Tests against a real server are skipped: ${whyNoServer}`);
+
 /** `python -m gameserver run` with rooms of `rooms.py`. */
 export class GameServer {
   port = 0;
