@@ -49,6 +49,7 @@ def main() -> None:
 @click.option("--seed", type=int, help="Seed of all rooms' random generators, to replay a match.")
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): speak wss://. Read again on SIGHUP.")
 @click.option("--tls-key", metavar="FILE", help="Its private key (PEM), if not in the same file.")
+@click.option("--static", metavar="FOLDER", help="Files for browsers; its index.html is what / shows.")
 @click.option("--authenticate", metavar="MODULE:FUNCTION", help="Ask this who players are before they get a seat.")
 @click.option("--origin", "origins", multiple=True, help="Web page that may connect, * for all; may be repeated.")
 @click.option("--trusted-proxy", "trusted_proxies", multiple=True, help="Proxy whose X-Forwarded-For is believed.")
@@ -186,10 +187,11 @@ async def _serving(
                     trusted_proxies=settings.trusted_proxies,
                     tls_cert=settings.tls_cert,
                     tls_key=settings.tls_key,
+                    static=settings.static,
                     watchdog_seconds=settings.watchdog_seconds or None,
                 )
             )
-        except (TlsError, ValueError, TypeError) as error:
+        except (TlsError, DeclarationError, ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
             reason = error.strerror or str(error)
@@ -222,8 +224,9 @@ def _greet(server: Server, classes: dict[str, type[Room]]) -> None:
     for name in classes:
         click.echo(f"  {server.url(name)}")
     url = server.url(next(iter(classes)))
+    click.echo(f"Play:        {server.page_url}")
     if classes == find_rooms(Settings().rooms) and _EXAMPLE.exists():
-        click.echo(f"Play:        {_beside_us('python')} {_EXAMPLE} {url}")
+        click.echo(f"Or:          {_beside_us('python')} {_EXAMPLE} {url}")
     click.echo(f"Send bots:   {_beside_us('gamebots')} {url} --count 50 --seconds 10")
     if _is_public(server.host) and server.entrance.tls is None:
         _log.warning(

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             visitor's own machine, ``*`` for all.
         trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
         tls_cert, tls_key: PEM files, read again on SIGHUP; the server speaks wss:// then.
+        static: a folder of files for browsers, with an index.html for ``/``.
         drain_seconds: how long rooms may go on after SIGTERM, and closing with them.
         watchdog_seconds: a tick that takes longer is logged with its room and stack; 0 for no watchdog.
         max_connections, max_connections_per_address, max_rooms, connects_per_second, connects_per_second_per_address,
@@ -62,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trusted_proxies: tuple[str, ...] = ()
     tls_cert: str | None = None
     tls_key: str | None = None
+    static: Annotated[str, Meta(min_length=1)] | None = None
     drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
     watchdog_seconds: Annotated[float, Meta(ge=0)] = 1.0
     max_connections: Annotated[int, Meta(ge=0)] = _LIMITS.connections

@@ -19,6 +19,7 @@ from gameserver.rooms.authentication import Authenticate, Identity, authenticate
 from gameserver.rooms.directory import Directory
 from gameserver.rooms.house import RESERVATION_SECONDS, RoomListing
 from gameserver.rooms.metadata import Metadata
+from gameserver.web.site import Site
 
 #: A server that restarts needs about a second, or two with a large game; who comes earlier only tries again.
 RECONNECT_SECONDS: Final = 2.0
@@ -31,17 +32,24 @@ class FrontDesk:
 
     Args:
         directory: the rooms. entrance: who may come in.
+        pages: what is shown to browsers.
         authenticate: says who somebody is, where a room has no method for it; None to ask nobody.
         chance: spreads the times at which players come back.
 
     Attributes:
-        entrance: as given.
+        entrance, pages: as given.
     """
 
     def __init__(
-        self, directory: Directory, entrance: Entrance, authenticate: Authenticate | None, chance: random.Random
+        self,
+        directory: Directory,
+        entrance: Entrance,
+        pages: Site,
+        authenticate: Authenticate | None,
+        chance: random.Random,
     ) -> None:
         self.entrance = entrance
+        self.pages = pages
         self._directory = directory
         self._authenticate = authenticate
         self._chance = chance
@@ -56,7 +64,7 @@ class FrontDesk:
     rules = GAME_RULES
 
     async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
-        """What a request without a WebSocket is answered: whether the server is alive and takes players, and what
+        """What a request is answered that is for no page: whether the server is alive and takes players, and what
         `gameserver.http_api` knows.
         """
         if request.path in ("/healthz", "/readyz"):
@@ -67,7 +75,10 @@ class FrontDesk:
             if self._is_draining:
                 return HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, b"draining\n")
             return HttpAnswer(HTTPStatus.OK, b"ready\n")
-        return await self._http_api.answer(request, visitor)
+        answer = await self._http_api.answer(request, visitor)
+        if answer is None and self.pages.knows(request.path):
+            raise not_allowed("GET", "HEAD")
+        return answer
 
     def check_path(self, path: str) -> None:
         """RefusedRequestError 404 when no room type has that path; it names those that there are."""

@@ -36,11 +36,13 @@ from gameserver.net import (
     serve_listeners,
 )
 from gameserver.rooms.authentication import Authenticate, check_authenticate
+from gameserver.rooms.declarations import page_folder
 from gameserver.rooms.directory import Directory, check_room_name
 from gameserver.rooms.house import House
 from gameserver.rooms.loop import RoomLoop
 from gameserver.rooms.room import Room, check_room_class
 from gameserver.watchdog import Watchdog, keep_beating
+from gameserver.web.site import Site, check_folder
 
 _log = logging.getLogger("gameserver")
 
@@ -83,6 +85,7 @@ class Server:
         entrance: Entrance,
         watchdog: Watchdog | None,
         *,
+        pages: Site,
         tick_rate: float | None = None,
         seed: int | None = None,
         authenticate: Authenticate | None = None,
@@ -104,17 +107,25 @@ class Server:
             seed=seed,
             server_name=f"tickwire/{VERSION}",
         )
-        self._desk = FrontDesk(self.directory, entrance, authenticate, random.Random(seed))
+        self._desk = FrontDesk(self.directory, entrance, pages, authenticate, random.Random(seed))
 
     def url(self, name: str | None = None) -> str:
         """The WebSocket URL of a room type, the first one by default; RuntimeError when the server does not listen."""
+        return f"{'ws' if self.entrance.tls is None else 'wss'}://{self._authority}/{self._name(name)}"
+
+    @property
+    def page_url(self) -> str:
+        """What to open in a browser; RuntimeError when the server does not listen."""
+        return f"{'http' if self.entrance.tls is None else 'https'}://{self._authority}/"
+
+    @property
+    def _authority(self) -> str:
         if not self.port:
             raise RuntimeError(
                 "this server does not listen: give serve() a port, or use server.local() in this process"
             )
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        scheme = "ws" if self.entrance.tls is None else "wss"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/{self._name(name)}"
+        return f"{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def local(self, name: str | None = None) -> LocalAddress:
         """The address of a room type for clients in this process, over a socket pair."""
@@ -185,6 +196,7 @@ class Server:
         players = sum(loop.room.player_count for loop in self.directory.loops)
         come_back = partial(self._desk.when_to_reconnect, players)
         self.entrance.door.closed_for_seconds = RECONNECT_SECONDS
+        self._desk.pages.end_idle()
         log_event(_log, logging.INFO, "draining", rooms=len(self.directory.loops), players=players, seconds=seconds)
         with trio.move_on_after(seconds) as patience:
             rooms_end = patience.deadline - min(wire.CLOSE_SECONDS, seconds / 2)
@@ -249,6 +261,7 @@ async def serve(
     trusted_proxies: Sequence[str] = (),
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
+    static: str | Path | None = None,
     watchdog_seconds: float | None = 1.0,
 ) -> AsyncIterator[Server]:
     """Run a server as long as the ``async with`` block runs.
@@ -265,6 +278,7 @@ async def serve(
             and those from the visitor's own machine. ``*`` for all.
         trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
         tls_cert, tls_key: PEM files; the server speaks wss:// then.
+        static: a folder whose files are served to browsers, with an index.html for ``/``.
         watchdog_seconds: a tick that takes longer is logged with its room and stack; None for no watchdog.
     Raises:
         DeclarationError: a room class is not in order.
@@ -285,6 +299,10 @@ async def serve(
     if tls_key is not None and tls_cert is None:
         raise ValueError("tls_key without tls_cert: give both, or one file with both as tls_cert")
     tls = Tls(tls_cert, tls_key) if tls_cert is not None else None
+    pages = Site(
+        {name: page_folder(room_class) for name, room_class in named.items()},
+        check_folder(Path(static), f"static = {str(static)!r}") if static is not None else None,
+    )
     entrance = _make_entrance(limits or Limits(), origins, trusted_proxies, tls)
     # What can be wrong with the arguments is raised before the nursery opens, so that it is not wrapped in a group.
     listeners = await open_listeners(host, port) if port is not None else []
@@ -301,6 +319,7 @@ async def serve(
                             rooms_nursery,
                             entrance,
                             watchdog,
+                            pages=pages,
                             tick_rate=tick_rate,
                             seed=seed,
                             authenticate=authenticate,

@@ -88,6 +88,7 @@ class Arena(Room):
     input = Steer
     allow_reconnection = 20.0  # seconds; the ship drifts on meanwhile
     max_spectators = 100
+    page = "arena_page"
 
     def on_create(self) -> None:
         for _ in range(ASTEROIDS):

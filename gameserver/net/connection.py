@@ -1,5 +1,5 @@
 """One connection from its first byte to its last: TLS, the request, the upgrade, the hello, the closing handshake.
-Requests that ask for no WebSocket are answered by `gameserver.net.responder`.
+Requests that ask for no WebSocket are answered by `gameserver.net.responder`; more may follow on the same connection.
 
 Each connection has its own nursery, and nothing that happens in it leaves it except a cancellation: a bad peer, or a
 defect of the library, costs one connection.
@@ -8,6 +8,7 @@ defect of the library, costs one connection.
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import ssl
 from typing import Any, Final, NamedTuple, Protocol
@@ -20,7 +21,7 @@ from gameserver.logs import log_event, safe_path
 from gameserver.net.bounds import CANCELLED_CLOSE_SECONDS
 from gameserver.net.door import Visitor
 from gameserver.net.handshake import Library, say_goodbye
-from gameserver.net.http import Exchange
+from gameserver.net.http import KEEP_SECONDS, KEPT_REQUESTS, Exchange
 from gameserver.net.link import Link
 from gameserver.net.request_head import RefusedRequestError, RequestHead, parse_head, split_head
 from gameserver.net.responder import PageHandler, linger, respond
@@ -32,6 +33,8 @@ from gameserver.net.tls import Tls, encrypt
 _log = logging.getLogger("gameserver.net")
 #: One read of a request head. It is the usual size of a whole one, so that most need a single read.
 _HEAD_READ_BYTES: Final = 1024
+#: Beyond this share of the connections that there may be, none is kept for a next request.
+_ROOMY: Final = 0.8
 #: Close codes that tell what a peer did wrong. Who was not admitted has a line already.
 _PEERS_FAULTS = frozenset(
     (
@@ -91,9 +94,9 @@ async def serve_connection(
     """
     if visitor is None:
         visitor = handler.entrance.door.enter(None, trio.current_time())
-    connection = _Connection(sock, address_text(address), visitor, handler)
+    connection = _Connection(sock, address_text(address), visitor, handler, tls)
     try:
-        await connection.serve(tls)
+        await connection.serve()
     except* Exception as defects:
         log_event(_log, logging.ERROR, "dropped because of a defect", peer=connection.remote, exc_info=defects)
     finally:
@@ -119,20 +122,61 @@ class _Connection:
         remote: the peer for logs; the client's own address once a trusted proxy has named it.
     """
 
-    def __init__(self, sock: socket.socket, remote: str, visitor: Visitor, handler: ConnectionHandler) -> None:
+    def __init__(
+        self, sock: socket.socket, remote: str, visitor: Visitor, handler: ConnectionHandler, tls: Tls | None
+    ) -> None:
         self.sock = sock
+        self._tls = tls
+        self._is_set_up = False
         self.remote = remote
         self._visitor = visitor
         self._handler = handler
         self._entrance = handler.entrance
         self._deadline = trio.current_time() + handler.entrance.limits.hello_seconds
 
-    async def serve(self, tls: Tls | None) -> None:
+    async def serve(self) -> None:
         """Everything, from the first byte to the last."""
-        request: _Plain | tuple[RequestHead, bytes] | None = None
+        rest = b""
+        for number in range(1, KEPT_REQUESTS + 1):
+            request = await self._next_request(rest)
+            if request is None:
+                return
+            if not isinstance(request, _Plain):
+                playing = self._play(*request)
+                del request  # the head would live as long as this call
+                await playing
+                return
+            rest = request.rest
+            kept = await self._respond(request, may_keep=number < KEPT_REQUESTS and self._has_room)
+            del request  # of an idle connection nothing is kept but the socket
+            if not (kept and await self._more_comes(rest)):
+                return
+            self._deadline = trio.current_time() + self._entrance.limits.hello_seconds
+
+    async def _set_up(self, tls: Tls | None) -> bool:
+        """Prepare the socket, and encrypt; whether a request may come.
+
+        Raises:
+            RefusedRequestError: the peer does not speak TLS. OSError: as of `_come_in`.
+        """
+        prepare(self.sock)
+        if tls is not None:
+            encrypted = await encrypt(self.sock, tls.context, self._entrance.turnstile)
+            if encrypted is None:
+                return False
+            self.sock = encrypted
+        return True
+
+    async def _next_request(self, received: bytes) -> _Plain | tuple[RequestHead, bytes] | None:
+        """The request, which may become a WebSocket or asks for none, and what came behind its head; None when there is
+        nothing more to do.
+
+        Args:
+            received: what has come of it.
+        """
         try:
             with trio.move_on_at(self._deadline) as patience:
-                request = await self._come_in(tls)
+                return await self._come_in(received)
             if patience.cancelled_caught:
                 self._log("no request in time")
         except RefusedRequestError as refusal:
@@ -141,28 +185,20 @@ class _Connection:
         except OSError as error:  # the peer is gone before it said anything, or does not speak our TLS
             if isinstance(error, ssl.SSLError):
                 self._log("no TLS", reason=error.reason)
-        if isinstance(request, _Plain):
-            await respond(self.sock, self.remote, *request, self._visitor, self._handler, self._deadline)
-        elif request is not None:
-            playing = self._play(*request)
-            del request  # the head would live as long as this call
-            await playing
+        return None
 
-    async def _come_in(self, tls: Tls | None) -> _Plain | tuple[RequestHead, bytes] | None:
-        """The request, which may become a WebSocket or asks for none, and what came behind its head; None when there is
-        nothing more to do.
+    async def _come_in(self, received: bytes) -> _Plain | tuple[RequestHead, bytes] | None:
+        """As `_next_request`.
 
         Raises:
             RefusedRequestError: it may not.
             OSError: the connection broke, or TLS failed.
         """
-        prepare(self.sock)
-        if tls is not None:
-            encrypted = await encrypt(self.sock, tls.context, self._entrance.turnstile)
-            if encrypted is None:
+        if not self._is_set_up:
+            self._is_set_up = True
+            if not await self._set_up(self._tls):
                 return None
-            self.sock = encrypted
-        request, rest = await _read_request(self.sock)
+        request, rest = await _read_request(self.sock, received)
         if not request:
             return None
         head = parse_head(request)
@@ -174,6 +210,40 @@ class _Connection:
             self.remote = str(self._visitor.address)
         self._handler.check_path(head.path)
         return head, rest
+
+    async def _respond(self, request: _Plain, *, may_keep: bool) -> bool:
+        """Answer; whether the connection goes on."""
+        by = self._deadline
+        return await respond(self.sock, self.remote, *request, self._visitor, self._handler, by, may_keep=may_keep)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether there is so much room that a connection may wait for its next request, and nobody is sent away."""
+        door = self._entrance.door
+        return door.closed_for_seconds is None and door.connections < _ROOMY * self._entrance.limits.most_connections()
+
+    async def _more_comes(self, rest: bytes) -> bool:
+        """Wait until the next request begins to come, and for its turn; whether there is one.
+
+        Args:
+            rest: what has come of it.
+        """
+        pages = self._handler.pages
+        if pages is None:
+            return False
+        with trio.move_on_after(KEEP_SECONDS) as patience:
+            if not rest:
+                pages.idle.add(patience)
+                try:
+                    await trio.lowlevel.wait_readable(self.sock)
+                finally:
+                    pages.idle.discard(patience)
+            wait = pages.turn_seconds(self._visitor)
+            patience.deadline = math.inf
+            if wait:
+                await trio.sleep(wait)
+            return wait is not None
+        return False
 
     async def _play(self, head: RequestHead, rest: bytes) -> None:
         """The WebSocket, from the upgrade to the closing handshake."""
@@ -231,16 +301,18 @@ class _Connection:
         log_event(_log, logging.INFO, event, peer=self.remote, **fields)
 
 
-async def _read_request(sock: socket.socket) -> tuple[bytes, bytes]:
+async def _read_request(sock: socket.socket, received: bytes) -> tuple[bytes, bytes]:
     """The request's head and what came behind it in the same read; two empty strings at EOF.
 
+    Args:
+        received: what has come of it.
     Raises:
         RefusedRequestError: when the head is too long.
         OSError: when the connection breaks.
     """
-    received = b""
     receive = transport(sock).recv
-    while True:
+    parts = split_head(received) if received else None
+    while parts is None:
         await trio.lowlevel.wait_readable(sock)
         try:
             data = receive(_HEAD_READ_BYTES)
@@ -250,8 +322,7 @@ async def _read_request(sock: socket.socket) -> tuple[bytes, bytes]:
             return b"", b""
         received += data
         parts = split_head(received)
-        if parts is not None:
-            return parts
+    return parts
 
 
 class _HelloWatcher:

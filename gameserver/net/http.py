@@ -1,8 +1,7 @@
 """Plain HTTP on the game's port: requests that ask for no WebSocket, and their answers. Pure.
 
-One request a connection, with at most `BODY_BYTES` behind a head that `gameserver.net.request_head` has let through.
-h11 reads it once more, takes the body apart and writes the answer, so that no handler can send one that is framed
-wrongly.
+A request has at most `BODY_BYTES` behind a head that `gameserver.net.request_head` has let through. h11 reads it once
+more, takes the body apart and writes the head of the answer, so that no handler can send one that is framed wrongly.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 import h11
 
@@ -21,11 +20,22 @@ from gameserver.net.request_head import Headers, RefusedRequestError, RequestHea
 BODY_BYTES: Final = 16 * 1024
 #: What a handler may take to answer, in seconds: an author's ``authenticate`` has 5 of them.
 ANSWER_SECONDS: Final = 15.0
-#: What a peer may take to read an answer, in seconds.
+#: An answer is sent in pieces of so many bytes, and of a large file only one of them is in memory at a time.
+PIECE_BYTES: Final = 64 * 1024
+#: What a peer may take to read a piece, in seconds: who reads 6.4 KiB a second gets a file of any length.
 SEND_SECONDS: Final = 10.0
+#: How long a connection is kept for the next request, in seconds; and the requests that it serves in all.
+KEEP_SECONDS: Final = 5.0
+KEPT_REQUESTS: Final = 200
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
+
+_WITHOUT_BODY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_CLOSED: Final = ("Connection", "close")
+_KEPT: Final = ("Keep-Alive", f"timeout={KEEP_SECONDS:g}")
+#: No answer is taken for something else than it says, and no other site is told at which path somebody was.
+_EVERYWHERE: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "same-origin"))
 
 #: Words for programs in answers to a POST that never came to its handler, with the close code that a player would see.
 _REFUSALS: Final[dict[HTTPStatus, tuple[str, int | None]]] = {
@@ -70,18 +80,43 @@ class HttpRequest:
         return next((value for each, value in self.headers if each == name), None)
 
 
+class BodySource(Protocol):
+    """A body that is read while it is sent.
+
+    Attributes:
+        length: in bytes.
+    """
+
+    length: int
+
+    async def read(self, offset: int, most_bytes: int) -> bytes:
+        """Some of the body from ``offset`` on, at least one byte.
+
+        Raises:
+            OSError: it cannot be read, or is not any more what it was.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
     """What a request is answered. The body is left out for HEAD; length and framing are seen to.
 
     Attributes:
         headers: besides Content-Type, Content-Length, Connection, X-Content-Type-Options and what CORS needs.
+        keep: whether the connection may take another request then. Say so only where the next request, which may be
+            somebody else's behind a proxy, costs no more than this one: the door does not count it.
     """
 
     status: HTTPStatus
-    body: bytes = b""
+    body: bytes | BodySource = b""
     content_type: str = TEXT
     headers: Headers = ()
+    keep: bool = False
+
+    @property
+    def length(self) -> int:
+        """Of the body, in bytes."""
+        return len(self.body) if isinstance(self.body, bytes) else self.body.length
 
 
 def error_answer(status: HTTPStatus, error: str, code: int | None, reason: str, headers: Headers = ()) -> HttpAnswer:
@@ -154,26 +189,29 @@ class Exchange:
         """The whole request, once all of it has come."""
         return HttpRequest(self.head.method, self.head.path, self.head.headers, bytes(self._body))
 
-    def render(self, answer: HttpAnswer) -> bytes:
-        """The bytes to send.
+    @property
+    def wants_more(self) -> bool:
+        """Whether the client would send another request on the connection."""
+        return not any("close" in value.lower() for value in self.head.fields("connection"))
 
+    def render(self, answer: HttpAnswer, *, keep: bool = False) -> tuple[bytes, bytes | BodySource]:
+        """The head to send, and the body to send behind it: empty where none belongs there.
+
+        Args:
+            keep: the connection takes another request.
         Raises:
             h11.LocalProtocolError: the answer has a field that cannot be sent.
         """
-        has_body = answer.status is not HTTPStatus.NO_CONTENT
-        fields = [("Connection", "close"), ("X-Content-Type-Options", "nosniff")]
+        has_body = answer.status not in _WITHOUT_BODY
+        fields = [_KEPT if keep else _CLOSED, *_EVERYWHERE]
         if has_body:
-            fields += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+            fields += [("Content-Type", answer.content_type), ("Content-Length", str(answer.length))]
         head = h11.Response(
             status_code=answer.status.value,
             reason=answer.status.phrase.encode(),
             headers=[*fields, *answer.headers, *self.extra],
         )
-        parts = [self._connection.send(head)]
-        if has_body and answer.body and self.head.method != "HEAD":
-            parts.append(self._connection.send(h11.Data(data=answer.body)))
-        parts.append(self._connection.send(h11.EndOfMessage()))
-        return b"".join(part for part in parts if part)
+        return self._connection.send(head) or b"", answer.body if has_body and self.head.method != "HEAD" else b""
 
 
 def cors_fields(origin: str) -> Headers:

@@ -1,4 +1,4 @@
-"""Answering a request that asks for no WebSocket: read its body, ask the handler, send, and hang up."""
+"""Answering a request that asks for no WebSocket: read its body, ask the handler, send, and mostly hang up."""
 
 from __future__ import annotations
 
@@ -16,18 +16,45 @@ from gameserver.net.door import Visitor
 from gameserver.net.entrance import Entrance
 from gameserver.net.http import (
     ANSWER_SECONDS,
+    PIECE_BYTES,
     SEND_SECONDS,
+    BodySource,
     Exchange,
     HttpAnswer,
     HttpRequest,
     cors_fields,
     refusal_answer,
 )
-from gameserver.net.request_head import RefusedRequestError, not_allowed
+from gameserver.net.request_head import RefusedRequestError, RequestHead, not_allowed
 from gameserver.net.sockets import NOT_NOW, stop_sending, transport
 
 _log = logging.getLogger("gameserver.net")
 _READ_BYTES: Final = 4096
+
+
+class Pages(Protocol):
+    """Files and pages for browsers, which cost little and which anybody may have, as fast as their pace allows.
+
+    Attributes:
+        idle: connections that wait for their next request; whoever wants them gone cancels these.
+    """
+
+    idle: set[trio.CancelScope]
+
+    def turn_seconds(self, visitor: Visitor) -> float | None:
+        """How long the next request of a connection must wait before it is read; None to end the connection."""
+
+    def serves(self, head: RequestHead) -> bool:
+        """Whether a GET or HEAD is for a path of theirs."""
+
+    async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
+        """What is there; None for nothing but perhaps a room.
+
+        Cancellation: it may be cancelled after `ANSWER_SECONDS`.
+
+        Raises:
+            RefusedRequestError: answered as it says.
+        """
 
 
 class PageHandler(Protocol):
@@ -35,12 +62,16 @@ class PageHandler(Protocol):
 
     Attributes:
         entrance: how connections come in.
+        pages: what is served to browsers; None for nothing.
     """
 
     entrance: Entrance
 
+    @property
+    def pages(self) -> Pages | None: ...
+
     async def answer(self, request: HttpRequest, visitor: Visitor) -> HttpAnswer | None:
-        """The answer to a request; None when there is nothing of that path but perhaps a room.
+        """The answer to a request that is not for `pages`; None when there is nothing of that path but perhaps a room.
 
         Cancellation: it may be cancelled after `ANSWER_SECONDS`.
 
@@ -53,14 +84,25 @@ class PageHandler(Protocol):
 
 
 async def respond(
-    sock: socket.socket, remote: str, exchange: Exchange, rest: bytes, visitor: Visitor, handler: PageHandler, by: float
-) -> None:
+    sock: socket.socket,
+    remote: str,
+    exchange: Exchange,
+    rest: bytes,
+    visitor: Visitor,
+    handler: PageHandler,
+    by: float,
+    *,
+    may_keep: bool,
+) -> bool:
     """Answer one request. Whatever the handler raises costs this connection only.
 
     Args:
         remote: the peer, for logs.
         rest: what came behind the head.
         by: when all of the request must have come, on trio's clock.
+        may_keep: whether the connection may go on.
+    Returns:
+        Whether it does; what came behind the request is the next one then. Otherwise it is at its end.
     """
     came_from = visitor.address
     try:
@@ -73,10 +115,12 @@ async def respond(
         log_event(_log, logging.ERROR, "a request met a defect", peer=remote, exc_info=True)
         failure = RefusedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
         answer = refusal_answer(failure, exchange.head.method)
-    if answer is not None:
-        data = exchange.render(answer)
-        del answer  # a list of rooms is not kept twice while it is sent
-        await send_answer(sock, data)
+    if answer is None:
+        return False
+    keep = may_keep and answer.keep and exchange.wants_more
+    head, body = exchange.render(answer, keep=keep)
+    del answer  # a list of rooms is not kept twice while it is sent
+    return await _send(sock, head, body, keep=keep)
 
 
 async def _judge(
@@ -87,6 +131,8 @@ async def _judge(
     origin = head.field("origin")
     if origin is not None and door.admits(head):
         exchange.extra += cors_fields(origin)
+    if handler.pages is not None and head.method in ("GET", "HEAD") and handler.pages.serves(head):
+        return await _ask(handler.pages, handler, exchange.request(), visitor)
     door.look_in(visitor, head, trio.current_time())
     exchange.check_length()
     whole = False
@@ -97,11 +143,15 @@ async def _judge(
             pass  # the peer is gone
     if not whole:
         return None
+    return await _ask(handler, handler, exchange.request(), visitor)
+
+
+async def _ask(asked: Pages | PageHandler, handler: PageHandler, request: HttpRequest, visitor: Visitor) -> HttpAnswer:
     with trio.move_on_after(ANSWER_SECONDS):
-        answer = await handler.answer(exchange.request(), visitor)
+        answer = await asked.answer(request, visitor)
         if answer is None:
-            handler.check_path(head.path)
-            if head.method not in ("GET", "HEAD"):
+            handler.check_path(request.target)
+            if request.method not in ("GET", "HEAD"):
                 raise not_allowed("GET", "HEAD")
             raise RefusedRequestError(HTTPStatus.UPGRADE_REQUIRED, "This is a WebSocket: connect with ws:// or wss://.")
         return answer
@@ -128,25 +178,66 @@ async def _receive_body(sock: socket.socket, exchange: Exchange, rest: bytes) ->
 
 
 async def send_answer(sock: socket.socket, answer: bytes) -> None:
-    """Send an answer and let the peer read it. A peer that does not read it in time is cut."""
+    """Send an answer, say that nothing follows, and let the peer read it. A peer that reads too slowly is cut."""
+    await _send(sock, answer, b"", keep=False)
+
+
+async def _send(sock: socket.socket, head: bytes, body: bytes | BodySource, *, keep: bool) -> bool:
+    """Send an answer; whether all of it left and the connection goes on.
+
+    A peer must read each piece of `PIECE_BYTES` in `SEND_SECONDS`; how long the whole takes is its own affair.
+    """
     try:
-        with trio.move_on_after(SEND_SECONDS):
-            await _send_all(sock, answer)
-            stop_sending(sock)
-            await _linger(sock)
+        if isinstance(body, bytes):
+            sent = await _send_pieces(sock, head + body if len(body) < PIECE_BYTES else head, body)
+        else:
+            sent = await _send_source(sock, head, body)
+        if sent and not keep:
+            with trio.move_on_after(SEND_SECONDS):
+                stop_sending(sock)
+                await _linger(sock)
     except OSError:
-        return
+        return False
+    return sent and keep
 
 
-async def _send_all(sock: socket.socket, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        try:
-            left = left[sock.send(left) :]
-        except ssl.SSLWantReadError:
-            await trio.lowlevel.wait_readable(sock)
-        except NOT_NOW:
-            await trio.lowlevel.wait_writable(sock)
+async def _send_pieces(sock: socket.socket, first: bytes, body: bytes) -> bool:
+    """``first``, and then ``body`` if it was too long to be in there; False when the peer was too slow."""
+    sent = await _send_piece(sock, memoryview(first))
+    if len(body) >= PIECE_BYTES:
+        left = memoryview(body)
+        while sent and left:
+            sent = await _send_piece(sock, left[:PIECE_BYTES])
+            left = left[PIECE_BYTES:]
+            await trio.lowlevel.checkpoint()  # a peer that takes everything at once must not delay a tick
+    return sent
+
+
+async def _send_source(sock: socket.socket, head: bytes, body: BodySource) -> bool:
+    """Head and body, of which only one piece is in memory; False when the peer was too slow.
+
+    Raises:
+        OSError: the connection broke, or the body cannot be read: what was sent is cut off then.
+    """
+    sent, offset = await _send_piece(sock, memoryview(head)), 0
+    while sent and offset < body.length:
+        piece = await body.read(offset, min(PIECE_BYTES, body.length - offset))
+        offset += len(piece)
+        sent = await _send_piece(sock, memoryview(piece))
+    return sent
+
+
+async def _send_piece(sock: socket.socket, left: memoryview) -> bool:
+    with trio.move_on_after(SEND_SECONDS):
+        while left:
+            try:
+                left = left[sock.send(left) :]
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(sock)
+            except NOT_NOW:
+                await trio.lowlevel.wait_writable(sock)
+        return True
+    return False
 
 
 async def _linger(sock: socket.socket) -> None:

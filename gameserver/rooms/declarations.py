@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gameprotocol import Schema
@@ -75,9 +77,36 @@ def check_declarations(room_class: type[Room]) -> None:
         raise DeclarationError(
             f"{name}.max_rate = {room_class.max_rate!r}: give MaxRate(frames=..., bytes=...), or None"
         )
+    if room_class.page is not None and not (isinstance(room_class.page, str) and room_class.page):
+        raise DeclarationError(f"{name}.page = {room_class.page!r}: give the name of a folder, or None")
     input_codec(room_class)
     world = World(room_class.entities, state)
     Sight(PublishedWorld(world), world, room_class.view)
+
+
+def page_folder(room_class: type[Room]) -> Path | None:
+    """The folder of a room class's page; None when it has none.
+
+    Raises:
+        DeclarationError: it is not there, or has no index.html. Not told by `check_declarations`: rooms are tested
+            before the page of a game has been built.
+    """
+    if room_class.page is None:
+        return None
+    declared = next(each for each in room_class.__mro__ if "page" in vars(each))
+    what, folder = f"{declared.__name__}.page = {room_class.page!r}", Path(room_class.page)
+    if not folder.is_absolute():
+        file = getattr(sys.modules.get(declared.__module__), "__file__", None)
+        if file is None:
+            raise DeclarationError(f"{what}: {declared.__name__} is in no file, so give an absolute path")
+        folder = Path(file).resolve().parent / folder
+    if not folder.is_dir():
+        raise DeclarationError(
+            f"{what}: there is no folder {folder}; build the page, or name the folder from where the class stands"
+        )
+    if not (folder / "index.html").is_file():
+        raise DeclarationError(f"{what}: there is no index.html in {folder}; build the page, or write one")
+    return folder
 
 
 def _check_rate(room_class: type[Room]) -> None:

@@ -67,6 +67,8 @@ class Room:
         pause_when_empty: whether ticks stop while nobody is in the room.
         close_when_empty: how many seconds after the last one has left a room that pauses ends; None: never.
         seed: of ``random``; None draws one, which is logged.
+        page: a folder with the index.html of a page that plays such rooms, served at ``/NAME/``; relative to the file
+            of the class that declares it. Without one the server shows its inspector there.
         authenticate: a class method that says who somebody is, before it has a seat: ``async def authenticate(cls,
             request)`` with a `JoinRequest`, returning an `Identity` or a `Reject`. None to ask the server's.
 
@@ -107,6 +109,7 @@ class Room:
     pause_when_empty: ClassVar[bool] = True
     close_when_empty: ClassVar[float | None] = 30.0
     seed: ClassVar[int | None] = None
+    page: ClassVar[str | None] = None
     authenticate: ClassVar[Any] = None
 
     def __init__(

@@ -14,9 +14,10 @@ import trio
 
 from gameserver import Room
 from gameserver.http_api import _STATUSES, LISTED_ROOMS
-from gameserver.net.http import BODY_BYTES
+from gameserver.net.http import BODY_BYTES, KEEP_SECONDS, KEPT_REQUESTS, PIECE_BYTES, SEND_SECONDS
 from gameserver.rooms.metadata import Metadata
 from gameserver.server import Server, serve
+from gameserver.web.pace import ADDRESS_BURST, ADDRESS_PER_SECOND, LONGEST_WAIT_SECONDS
 from tests.conformance.spec_link import Client, clients_of
 from tests.conformance.test_spec_tables import SPEC, one_table
 
@@ -68,6 +69,51 @@ def test_the_statuses_are_the_codes() -> None:
     assert set(map(int, _STATUSES)) <= told.keys()
     assert f"the body has more than {BODY_BYTES} bytes" in SPEC
     assert f"at most {LISTED_ROOMS}" in SPEC
+
+
+def test_the_figures_of_pages() -> None:
+    text = " ".join(SPEC[SPEC.index("### 15.2") : SPEC.index("## 16.")].split())
+    assert f"for up to {KEPT_REQUESTS} requests and {KEEP_SECONDS:g} seconds without one" in text
+    assert f"more slowly than {PIECE_BYTES} bytes in {SEND_SECONDS:g} seconds" in text
+    assert f"beyond {ADDRESS_BURST:g} at once and {ADDRESS_PER_SECOND:g} a second" in text
+    assert f"longer than {LONGEST_WAIT_SECONDS:g} seconds" in text
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "status", "where"),
+    [
+        ("/duel", {"Accept": "text/html"}, 308, "/duel/"),
+        ("/duel", {"Accept": "*/*"}, 426, None),
+        ("/", {}, 200, None),
+        ("/client.js", {}, 200, None),
+        ("/extras.js", {}, 200, None),
+        ("/overlay.js", {}, 200, None),
+        ("/client.js", {"Range": "bytes=0-1"}, 206, None),
+        ("/client.js", {"Range": "bytes=99999999-"}, 416, None),
+        ("/client.js", {"If_None_Match": "*"}, 304, None),
+        ("/other", {}, 404, None),
+        ("/other/file", {"Accept": "text/html"}, 404, None),
+    ],
+)
+async def test_pages_and_files(target: str, fields: dict[str, str], status: int, where: str | None) -> None:
+    async with served() as (_, connect):
+        found, head = await ask(connect(), "GET", target, Content_Type="", Connection="close", **fields)
+        assert found == status
+        lines = dict(line.split(": ", 1) for line in str(head).split("\r\n")[1:])
+        assert lines.get("Location") == where
+        assert ("ETag" in lines) is (target.endswith(".js"))
+
+
+async def test_an_upgrade_follows_a_page() -> None:
+    async with served() as (_, connect):
+        client = connect()
+        await client.raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while not received.endswith(b"</html>\n"):
+            received += await client.raw.sock.recv(65536)
+        assert b"\r\nKeep-Alive: timeout=5\r\n" in received
+        assert b"\r\nConnection:" not in received
+        assert (await client.joined("/duel/"))["room"] == "duel"
 
 
 async def test_a_list_of_rooms() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
@@ -18,7 +19,7 @@ import trio
 
 from gameprotocol import SUBPROTOCOL, encode_message
 from gameprotocol._websocket import CLOSE, close_payload
-from gameserver import Entity, Identity, JoinRequest, Limits, Player, Room, Server, fixed, serve
+from gameserver import Entity, Identity, JoinRequest, Limits, Player, Room, Server, fixed, serve, web
 from tests.support.encrypted import Encrypted
 from tests.support.peers import Peer
 from tests.support.raw_client import frame, upgrade_request
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.slow
 PROXIES = Path(__file__).parents[2] / "docs" / "proxies"
 #: What the files say, and what stands in its place here.
 NAME, UPSTREAM = "game.example", "127.0.0.1:8765"
+LARGE = bytes(range(256)) * 10_000  # more than a proxy's buffers
 SECONDS = 20  # real time; a bound, not a wait
 
 
@@ -67,7 +69,7 @@ class Proxy:
         self._folder = folder
         self._make_certificate()
         self.context = ssl.create_default_context(cafile=str(folder / "game.pem"))
-        command = {"nginx": self._nginx, "caddy": self._caddy}[kind]()
+        command = {"nginx": self._nginx, "nginx that keeps": self._nginx_that_keeps, "caddy": self._caddy}[kind]()
         self._log = folder / "proxy.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -105,6 +107,17 @@ class Proxy:
         )
         return ["nginx", "-p", str(self._folder), "-e", "stderr", "-c", str(self._folder / "nginx.conf")]
 
+    def _nginx_that_keeps(self) -> list[str]:
+        """With connections to the server that are kept for the next request, of whomever."""
+        command = self._nginx()
+        kept = f"upstream game {{ server 127.0.0.1:{self.upstream}; keepalive 2; }}\n"
+        site = replaced(
+            (self._folder / "site.conf").read_text(),
+            {f"http://127.0.0.1:{self.upstream}": "http://game", '""      close': '""      ""'},
+        )
+        (self._folder / "site.conf").write_text(kept + site)
+        return command
+
     def _caddy(self) -> list[str]:
         certificate = f"tls {self._folder / 'game.pem'} {self._folder / 'game.key'}"
         site = replaced(
@@ -141,12 +154,12 @@ def replaced(text: str, parts: dict[str, str]) -> str:
     return text
 
 
-@pytest.fixture(scope="module", params=["nginx", "caddy"])
+@pytest.fixture(scope="module", params=["nginx", "nginx that keeps", "caddy"])
 def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    for program in (request.param, "openssl"):
+    for program in (request.param.partition(" ")[0], "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed (apt-get install {program})")
-    running = Proxy(request.param, tmp_path_factory.mktemp(request.param))
+    running = Proxy(request.param, tmp_path_factory.mktemp("proxy"))
     try:
         yield running
     finally:
@@ -205,7 +218,7 @@ class Visits:
 
 
 @asynccontextmanager
-async def served(proxy: Proxy, **limits: float) -> AsyncIterator[tuple[Server, Visits]]:
+async def served(proxy: Proxy, static: Path | None = None, **limits: float) -> AsyncIterator[tuple[Server, Visits]]:
     visits = Visits(proxy)
     try:
         with trio.fail_after(SECONDS):
@@ -214,6 +227,7 @@ async def served(proxy: Proxy, **limits: float) -> AsyncIterator[tuple[Server, V
                 port=proxy.upstream,
                 trusted_proxies=["127.0.0.1"],
                 authenticate=visits.authenticate,
+                static=static,
                 limits=Limits(**limits),  # type: ignore[arg-type]
             ) as server:
                 yield server, visits
@@ -273,6 +287,43 @@ async def test_pages_and_refusals_come_through(proxy: Proxy) -> None:
         for path, status in (("/healthz", 200), ("/readyz", 200), ("/game", 426), ("/nowhere", 404)):
             _, said = await visits.ask(visits.get(path))
             assert said.startswith(f"HTTP/1.1 {status} ")
+
+
+async def test_the_client_and_files_come_through(proxy: Proxy, tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(LARGE)
+    (tmp_path / "index.html").write_text("<title>Mine</title>")
+
+    def visit() -> list[Any]:
+        found = []
+        connection = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=SECONDS, context=proxy.context)
+        connection.sock = proxy.context.wrap_socket(
+            socket.create_connection(("127.0.0.1", proxy.port)), server_hostname=NAME
+        )
+        for path in ("/client.js", "/", "/large.bin", "/game/", "/nowhere.png") * 3:
+            connection.request("GET", path, headers={"Host": f"{NAME}:{proxy.port}", "Accept": "text/html"})
+            answer = connection.getresponse()
+            found.append((answer.status, len(answer.read())))
+        connection.close()
+        return found
+
+    async with served(proxy, static=tmp_path) as (_, _visits):
+        found = await trio.to_thread.run_sync(visit)
+    script = Path(web.__file__).parent / "bundled" / "client.js"
+    assert found[:3] == [(200, len(script.read_bytes())), (200, 19), (200, len(LARGE))]
+    assert [status for status, _ in found] == [200, 200, 200, 200, 404] * 3
+
+
+async def test_pages_and_players_of_many_over_the_same_connections(proxy: Proxy, tmp_path: Path) -> None:
+    """A connection that carried one visitor's page carries another's game: each player counts as itself."""
+    (tmp_path / "index.html").write_text("<title>Mine</title>")
+    async with served(proxy, static=tmp_path, connections_per_address=3) as (server, visits):
+        for number in range(5, 15):
+            for _ in range(5):  # pages count at no door
+                _, said = await visits.ask(visits.get("/"), f"127.0.0.{number}")
+                assert said.startswith("HTTP/1.1 200 ")
+            await visits.play(f"127.0.0.{number}")
+        assert [request.address for request in visits.requests] == [f"127.0.0.{number}" for number in range(5, 15)]
+        assert len(server.rooms) == 1
 
 
 async def test_closing_reaches_both_ends(proxy: Proxy) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ class Tiny(Room):
 
 class Second(Room):
     pass
+
+class Unbuilt(Room):
+    page = "dist"
 
 class Wrong(Room):
     tick_rate = 0
@@ -97,6 +101,12 @@ class Running:
         return self.process.returncode, out, err
 
 
+def fetched(url: str) -> tuple[str, bytes]:
+    """Where a browser is led, and what is there."""
+    with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+        return answer.url, answer.read()
+
+
 async def join(url: str) -> int:
     """Join a room over TCP and read a few frames; the tick rate that the welcome tells."""
     found = re.fullmatch(r"ws://([\d.]+):(\d+)/(\w+)", url)
@@ -116,6 +126,11 @@ async def test_the_bundled_game_runs_until_a_signal(folder: Path, number: int, m
         (url,) = server.urls
         assert re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d*/arena", url)
         assert f"gamebots {url}" in server.greeting
+        page = f"{url.replace('ws:', 'http:').removesuffix('arena')}"
+        assert re.search(rf"^Play: +{page}$", server.greeting, re.MULTILINE)
+        where, text = fetched(page)
+        assert where == f"{page}arena/"
+        assert b"<!doctype html>" in text.lower()
         assert await join(url) == 20
         code, out, err = server.stop(number)
         assert code == 0, err
@@ -145,6 +160,18 @@ async def test_sources_of_settings_in_order(folder: Path) -> None:
     with Running(folder, "my_game:Second", "--tick-rate", "60", TICKWIRE_CONFIG="a.toml") as server:
         assert server.urls[0].endswith("/second")
         assert await join(server.urls[0]) == 60
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_files_of_ones_own(folder: Path, source: str) -> None:
+    (folder / "site").mkdir()
+    (folder / "site" / "index.html").write_text("mine")
+    (folder / "site.toml").write_text('static = "site"\n')
+    arguments = {"flag": ["--static", "site"], "file": ["--config", "site.toml"]}.get(source, [])
+    variables = {"TICKWIRE_STATIC": "site"} if source == "environment" else {}
+    with Running(folder, "my_game:Tiny", *arguments, **variables) as server:
+        page = server.urls[0].replace("ws:", "http:").removesuffix("tiny")
+        assert fetched(page) == (page, b"mine")
 
 
 def test_a_public_address_is_warned_about(folder: Path) -> None:
@@ -184,8 +211,11 @@ def test_a_port_that_is_taken(folder: Path) -> None:
         (["--config", "no.toml"], {}, ["no.toml", "not TOML"]),
         (["nonsense"], {}, ["'nonsense'", "module:Class"]),
         (["nowhere:Arena"], {}, ["'nowhere'"]),
-        (["my_game:Nothing"], {}, ["my_game has no Nothing", "Tiny, Second, Wrong"]),
+        (["my_game:Nothing"], {}, ["my_game has no Nothing", "Tiny, Second, Unbuilt, Wrong"]),
         (["my_game:NoRoom"], {}, ["NoRoom", "subclass gameserver.Room"]),
+        (["my_game:Unbuilt"], {}, ["Unbuilt.page = 'dist'", "there is no folder", "build the page"]),
+        (["--static", "nowhere"], {}, ["static = 'nowhere'", "there is no folder nowhere", "create it"]),
+        ([], {"TICKWIRE_STATIC": ""}, ["TICKWIRE_STATIC", "environment"]),
         (["my_game:Wrong"], {}, ["Wrong.tick_rate = 0", "1 to 240"]),
         (["my_game:Tiny", "tiny=my_game:Second"], {}, ["two rooms are called tiny"]),
     ],

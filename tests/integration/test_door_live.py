@@ -231,8 +231,8 @@ async def test_all_together_are_let_in_at_a_pace_and_players_inside_notice_nothi
 ANSWERS = [
     (upgrade_request("/nowhere"), "404 Not Found", "No such room; there is plain."),
     (get("/nowhere"), "404 Not Found", "No such room; there is plain."),
-    (get("/"), "404 Not Found", "No such room; there is plain."),
-    (get("/healthz/more"), "404 Not Found", "No such room"),
+    (get("/", more="Connection: close\r\n"), "302 Found", "/plain/"),
+    (get("/healthz/more", more="Connection: close\r\n"), "404 Not Found", "No such room or file."),
     (get(method="POST"), "405 Method Not Allowed", "Only GET and HEAD are served here."),
     (get(method="DELETE"), "405 Method Not Allowed", "Only GET, HEAD, POST and OPTIONS are served here."),
     (get("/healthz", "POST"), "405 Method Not Allowed", "Only GET and HEAD are served here."),

@@ -53,7 +53,7 @@ def test_the_wheel_holds_code_and_pages_alone(unpacked: Path) -> None:
     assert not [path for path in unpacked.rglob("*") if path.suffix in (".ts", ".map") or "node_modules" in path.parts]
 
 
-@pytest.mark.parametrize("path", ["/", "/client.js", "/overlay.js"])
+@pytest.mark.parametrize("path", ["/", "/client.js", "/extras.js", "/overlay.js"])
 def test_a_server_from_the_wheel_has_its_pages(address: str, path: str) -> None:
     room = address + "/"
     with urllib.request.urlopen(room.rpartition("/arena/")[0] + path if path != "/" else room) as answer:

@@ -44,6 +44,7 @@ class EchoRoom:
     """
 
     rules = ECHO_RULES
+    pages = None
 
     def __init__(self, tls: Tls | None) -> None:
         self.entrance = Entrance(ECHO_LIMITS, tls=tls)

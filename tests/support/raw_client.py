@@ -24,6 +24,7 @@ from gameserver.net import (
     serve_connection,
 )
 from gameserver.net.http import HttpAnswer, HttpRequest
+from gameserver.net.responder import Pages
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -56,6 +57,8 @@ async def until(condition: Callable[[], object]) -> None:
 
 class RecordingRoom:
     """A connection handler and a room in one: keeps links and messages; optionally echoes by reliable message."""
+
+    pages: Pages | None = None
 
     def __init__(
         self,

@@ -119,6 +119,13 @@ def test_a_body_may_come_in_pieces(cut: int) -> None:
 # ---- answers
 
 
+def rendered(exchange: Exchange, answer: HttpAnswer, *, keep: bool = False) -> bytes:
+    """What is sent of an answer that is in memory."""
+    head, body = exchange.render(answer, keep=keep)
+    assert isinstance(body, bytes)
+    return head + body
+
+
 def parsed(method: str, sent: bytes) -> tuple[h11.Response, bytes]:
     """What a client reads of an answer; nothing may be left."""
     client = h11.Connection(h11.CLIENT)
@@ -150,9 +157,10 @@ def parsed(method: str, sent: bytes) -> tuple[h11.Response, bytes]:
 def test_an_answer_can_be_read(method: str, answer: HttpAnswer) -> None:
     exchange, rest = exchange_of(request_bytes(method))
     assert exchange.receive(rest)
-    head, body = parsed(method, exchange.render(answer))
+    head, body = parsed(method, rendered(exchange, answer))
     fields = dict(head.headers)
     assert head.status_code == answer.status
+    assert fields[b"referrer-policy"] == b"same-origin"
     assert fields[b"x-content-type-options"] == b"nosniff"
     assert fields[b"vary"] == b"Origin"
     assert b"close" in [value for name, value in head.headers if name == b"connection"]
@@ -162,6 +170,29 @@ def test_an_answer_can_be_read(method: str, answer: HttpAnswer) -> None:
         assert fields[b"content-type"] == answer.content_type.encode()
     for name, value in answer.headers:
         assert (name.lower().encode(), value.encode()) in list(head.headers)
+
+
+@pytest.mark.parametrize(
+    ("connection", "more"),
+    [("", True), ("keep-alive", True), ("Upgrade, HTTP2-Settings", True), ("close", False), ("TE, Close", False)],
+)
+def test_whether_more_is_wanted_and_what_is_said(connection: str, more: bool) -> None:
+    exchange, rest = exchange_of(request_bytes(Connection=connection))
+    assert exchange.receive(rest)
+    assert exchange.wants_more is more
+    head, _ = parsed("GET", rendered(exchange, HttpAnswer(HTTPStatus.OK, b"a"), keep=more))
+    fields = dict(head.headers)
+    assert (b"connection" in fields) is not more
+    assert fields.get(b"keep-alive") == (b"timeout=5" if more else None)
+
+
+def test_a_known_file_has_no_body() -> None:
+    exchange, rest = exchange_of(request_bytes())
+    assert exchange.receive(rest)
+    answer = HttpAnswer(HTTPStatus.NOT_MODIFIED, b"", headers=(("ETag", '"a"'),))
+    head, body = parsed("GET", rendered(exchange, answer, keep=True))
+    assert (head.status_code, body) == (304, b"")
+    assert not {b"content-length", b"content-type"} & dict(head.headers).keys()
 
 
 @pytest.mark.parametrize("field", [("X", "a\r\nSet-Cookie: b"), ("X\r\nY", "a"), ("X", "a\nb"), ("X", "\u2603")])
@@ -176,7 +207,7 @@ def test_a_refusal_before_the_body_has_come_can_be_written() -> None:
     exchange, _ = exchange_of(request_bytes("POST", Content_Length=str(BODY_BYTES + 1)))
     with pytest.raises(RefusedRequestError) as raised:
         exchange.check_length()
-    head, body = parsed("POST", exchange.render(refusal_answer(raised.value, "POST")))
+    head, body = parsed("POST", rendered(exchange, refusal_answer(raised.value, "POST")))
     assert head.status_code == 413
     assert body == b'{"error": "too_big", "code": 1009, "reason": "The body is longer than 16384 bytes."}'
 
@@ -210,7 +241,7 @@ def assert_cuts_do_not_matter(data: bytes) -> None:
     assert found == whole
     if exchange is not None:
         answer: Any = whole if isinstance(whole, int) else 200
-        sent = exchange.render(HttpAnswer(HTTPStatus(answer), b"some text"))
+        sent = rendered(exchange, HttpAnswer(HTTPStatus(answer), b"some text"))
         assert parsed(exchange.head.method, sent)[0].status_code == answer
 
 

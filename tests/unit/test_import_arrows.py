@@ -37,6 +37,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gameserver.rooms": PURE
     | {"trio", "gameprotocol", "gameserver.logs", "gameserver.watchdog"}
     | {"gameserver.world", "gameserver.sync", "gameserver.net"},
+    "gameserver.web": frozenset({"trio", "gameserver.net"}),
+    "gameserver.web.media": frozenset(),
+    "gameserver.web.pace": frozenset(),
+    "gameserver.web.targets": frozenset(),
+    "gameserver.web.variants": frozenset({"gameserver.net.http", "gameserver.net.request_head"}),
     "gameserver.config": frozenset({"msgspec", "gameserver.net.limits"}),
     "gameserver.waiting_seats": frozenset(),
     "gameserver.http_reading": frozenset(
@@ -46,10 +51,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         {"trio", "msgspec", "gameprotocol", "gameserver.http_reading", "gameserver.net", "gameserver.rooms"}
         | {"gameserver.waiting_seats"}
     ),
-    "gameserver.desk": frozenset({"trio", "gameprotocol", "gameserver.http_api", "gameserver.net", "gameserver.rooms"}),
+    "gameserver.desk": frozenset(
+        {"trio", "gameprotocol", "gameserver.http_api", "gameserver.net", "gameserver.rooms", "gameserver.web"}
+    ),
     "gameserver.server": frozenset(
         {"trio", "gameprotocol", "gameserver.desk", "gameserver.logs", "gameserver.net", "gameserver.rooms"}
-        | {"gameserver.watchdog"}
+        | {"gameserver.watchdog", "gameserver.web"}
     ),
     "gameserver.cli": frozenset(
         {
@@ -78,7 +85,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gamebots": PURE | {"trio", "click", "gameprotocol", "gameclient"},
 }
 #: Parts that may touch no socket, clock or thread at all.
-PURE_PARTS = ("gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.config", "gameserver.waiting_seats")
+PURE_PARTS = (
+    *("gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.config", "gameserver.waiting_seats"),
+    *("gameserver.web.media", "gameserver.web.pace", "gameserver.web.targets", "gameserver.web.variants"),
+)
 
 
 def modules() -> list[tuple[str, Path]]:
