@@ -17,7 +17,7 @@ export const KEYS = {
   Space: "space",
 };
 /** How a key is called where controls are. */
-export const KEY_NAMES = { left: "←", right: "→", up: "↑", down: "↓", space: "space" };
+export const KEY_NAMES = { left: "\u2190", right: "\u2192", up: "\u2191", down: "\u2193", space: "space" };
 
 const SIDEWAYS = ["turn", "steer", "x", "dx", "ax", "vx", "move_x", "horizontal", "strafe", "yaw"];
 const DOWNWARDS = ["y", "dy", "ay", "vy", "move_y", "vertical"]; // y grows downwards, as on screens

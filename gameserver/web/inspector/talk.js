@@ -9,7 +9,7 @@ import { cut, endWords, payloadText } from "./words.js";
 const MOST_LINES = 200;
 /** Lines that are kept for the next time they are shown: a room that says more is read by nobody anyway. */
 const MOST_WAITING = 200;
-const SIGNS = { in: "←", out: "→", reply: "↩", bad: "!", note: "·" };
+const SIGNS = { in: "\u2190", out: "\u2192", reply: "\u21a9", bad: "!", note: "\u00b7" };
 const MOST_NAMES = 40;
 
 export class Talk {
