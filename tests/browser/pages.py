@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.browser.browsers import SECONDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,8 +58,13 @@ def join(page: Page, target: str, **options: Any) -> int:
 
 
 def until(page: Page, condition: str, argument: object = None) -> Any:
-    """Wait until a JavaScript expression is true (Playwright's bound is the limit); its value.
+    """Wait until a JavaScript expression, or function of the argument, is true; its value.
 
-    The page is asked again and again from here, for the timers of a hidden or frozen page do not run.
+    The page is asked again and again from here: Playwright's ``wait_for_function`` uses ``eval``, which the policy of
+    our pages forbids, and the timers of a hidden or frozen page do not run.
     """
-    return page.wait_for_function(condition, arg=argument, polling=20).json_value()
+    deadline = time.monotonic() + SECONDS
+    while not (value := page.evaluate(condition, argument)):
+        assert time.monotonic() < deadline, f"this did not become true: {condition}"
+        page.wait_for_timeout(20)
+    return value

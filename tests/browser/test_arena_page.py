@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.browsers import SECONDS, OpenPage, screenshot
+from tests.browser.browsers import OpenPage, screenshot
+from tests.browser.pages import until
 from tests.browser.relays import Relay
 from tests.browser.servers import GameServer, StartServer
 
@@ -67,18 +67,6 @@ def server(game_server: StartServer) -> GameServer:
 def relay(server: GameServer) -> Iterator[Relay]:
     with Relay(server.port) as relay:
         yield relay
-
-
-def until(page: Page, condition: str, argument: object = None) -> Any:
-    """Wait until a JavaScript expression, or function of the argument, is true; its value.
-
-    Playwright's own ``wait_for_function`` uses ``eval``, which the policy of this page forbids.
-    """
-    deadline = time.monotonic() + SECONDS
-    while not (value := page.evaluate(condition, argument)):
-        assert time.monotonic() < deadline, f"this did not become true: {condition}"
-        page.wait_for_timeout(20)
-    return value
 
 
 def playing(page: Page, name: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.browsers import SECONDS, OpenPage, screenshot
+from tests.browser.browsers import OpenPage, screenshot
+from tests.browser.pages import until
 from tests.browser.servers import GameServer, StartServer
 
 if TYPE_CHECKING:
@@ -144,17 +144,6 @@ class Bare(Room):
 def server(game_server: StartServer, tmp_path: Path) -> GameServer:
     (tmp_path / "inspected.py").write_text(ROOMS)
     return game_server("inspected:Duel", "inspected:Board", "inspected:Bare")
-
-
-def until(page: Page, condition: str) -> None:
-    """Wait until a JavaScript expression is true.
-
-    Playwright's own ``wait_for_function`` uses ``eval``, which the policy of this page forbids.
-    """
-    deadline = time.monotonic() + SECONDS
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, f"this did not become true: {condition}"
-        page.wait_for_timeout(20)
 
 
 def join(open_page: OpenPage, url: str, name: str = "Ada", **options: Any) -> Page:

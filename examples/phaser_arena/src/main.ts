@@ -53,7 +53,10 @@ class ArenaScene extends Phaser.Scene {
   }
 
   addShip({ id, mine, name }: Row<World["Ship"]>): void {
-    const hull = this.add.image(0, 0, "ship").setTint(mine ? 0x70e2ff : 0xff9e64).setName("hull");
+    const hull = this.add
+      .image(0, 0, "ship")
+      .setTint(mine ? 0x70e2ff : 0xff9e64)
+      .setName("hull");
     const flame = this.add.image(-16, 0, "flame").setName("flame");
     const label = this.add.text(0, -34, name, { fontSize: "13px" }).setOrigin(0.5);
     this.addSprite("Ship", id, [this.add.container(0, 0, [flame, hull]).setName("body"), label]);

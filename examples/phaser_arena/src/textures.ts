@@ -11,7 +11,12 @@ export function makeTextures(scene: Phaser.Scene): void {
     pen.generateTexture(name, width, height);
     pen.clear();
   };
-  const outline = [[33, 16], [4, 26], [9, 16], [4, 6]].map(([x, y]) => new Phaser.Math.Vector2(x, y));
+  const outline = [
+    [33, 16],
+    [4, 26],
+    [9, 16],
+    [4, 6],
+  ].map(([x, y]) => new Phaser.Math.Vector2(x, y));
   pen.lineStyle(2, 0xffffff).fillStyle(0x10182e).fillPoints(outline, true).strokePoints(outline, true, true);
   finish("ship", 36, 32);
   pen.fillStyle(0xffe896).fillTriangle(0, 4, 10, 0, 10, 8);

@@ -48,7 +48,8 @@ export function fieldText(field, value, player) {
     return value === 0 ? "nobody" : value === player ? `player ${value} (you)` : `player ${value}`;
   }
   if (field.kind === "reference") return `${rowName(value)}`;
-  if (field.kind === "angle") return `${rounded(Number(value), 3)} (${Math.round((Number(value) * 180) / Math.PI)}\u00b0)`;
+  if (field.kind === "angle")
+    return `${rounded(Number(value), 3)} (${Math.round((Number(value) * 180) / Math.PI)}\u00b0)`;
   if (typeof value === "number") return rounded(value, field.kind === "fixed" ? decimals(field.step) : 4);
   if (value instanceof Uint8Array) return hex(value);
   return typeof value === "string" ? cut(value, MOST_CHARACTERS) : payloadText(value);
