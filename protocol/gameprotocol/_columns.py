@@ -134,6 +134,8 @@ def unpack_column(kind: FieldKind, packed: Any, rows: int, held: IntColumn) -> N
         ValueError: a bad shape, or a value outside what the kind allows.
     """
     if type(packed) is int:
+        if not rows:
+            return 0  # then it means nothing, whatever it is
         if not kind.lowest <= packed <= kind.highest:
             raise ValueError(f"{kind.name} is outside {kind.lowest} to {kind.highest}")
         return packed

@@ -350,6 +350,16 @@ def test_private_fields_are_told_as_changes_of_their_rows() -> None:
         assert told == [("changed", 1, 8), ("changed", 1, None), ("changed", 2, 7), ("despawned", 2, 7)]
 
 
+def test_who_begins_to_wait_in_a_callback_is_told_once_of_each_row() -> None:
+    with played(Room()) as room:
+        room.join()
+        room.tell(frame(2, 1, [0, None, None, [[b"\1\1"], 5]]))
+        told: list[int] = []
+        room.session.on_despawned()(lambda row: room.session.on_spawned()(lambda row: told.append(row.id)))
+        room.tell(frame(3, 1, [0, None, [b"\1"], [[b"\3"], 6]]))
+        assert sorted(told) == [row.id for row in room.session.world["Thing"]]
+
+
 def test_callbacks_wait_for_entity_types_and_not_for_companions() -> None:
     with played(Room(PRIVATE)) as room:
         room.join()

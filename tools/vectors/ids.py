@@ -106,12 +106,16 @@ def ids_scope() -> Json:
         ("a scope with a wide gap", frame(6, 1, chunk(0, [u8(0b10), 0, 80], scope=[u8(2, 255), u32(60)]))),
         ("a scope of no rows", frame(7, 1, chunk(0, [None, 0, b""], [b"", 0, 90], scope=[b""]))),
         (
+            "with no rows an integer means nothing, out of its range or not",
+            frame(8, 1, chunk(0, [None, 0, 2**64 - 1], scope=[b""])),
+        ),
+        (
             "several blocks of one scope, and a chunk of all rows behind it",
-            frame(8, 1, chunk(0, [None, 0, 90], [u8(1), 0, 91], scope=even), chunk(0, [None, 0, [i8(*range(10))]])),
+            frame(9, 1, chunk(0, [None, 0, 90], [u8(1), 0, 91], scope=even), chunk(0, [None, 0, [i8(*range(10))]])),
         ),
         (
             "removals and whole rows are not bound to the scope; the removal's bitmap is over all rows",
-            frame(9, 1, chunk(0, [u8(0b101), 0, u8(1, 2)], scope=[u8(8, 2, 2)], removed=u8(1, 2), whole=[[u8(99)], 9])),
+            frame(10, 1, chunk(0, [u8(0b101), 0, u8(1, 2)], scope=[u8(8, 2, 2)], removed=u8(1, 2), whole=[[u8(99)], 9])),
         ),
     ]
     return play("Scopes: nil and bitmaps in the blocks of a chunk speak of its scope.", [uint_table(8)], steps)

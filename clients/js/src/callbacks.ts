@@ -34,6 +34,7 @@ export class Callbacks<W extends object = Entities> {
   /** Why it is over, in words; empty before. */
   closeReason = "";
   #listeners: Record<string, readonly Listener[]> = {};
+  #filled = false; // a first frame was told, or is being told
 
   /** Calls at each event of that type; the function that is given ends it. */
   on<T extends keyof SessionEvents>(type: T, callback: (event: SessionEvents[T]) => void): () => void {
@@ -48,7 +49,7 @@ export class Callbacks<W extends object = Entities> {
    */
   onSpawned<Name extends keyof W & string>(entity: Name | null, callback: (row: Row<W[Name]>) => void): () => void {
     const stop = this.#add("spawned", entity, callback);
-    if (this.joined) {
+    if (this.joined && this.#filled) {
       const tables = entity === null ? this.world.tables : [this.world.table(entity)];
       for (const table of tables) for (const row of table) this.call(callback, row);
     }
@@ -109,20 +110,23 @@ export class Callbacks<W extends object = Entities> {
 
   /** Calls everyone who waits for `event`; of a frame those first who wait for its rows. */
   protected emit(event: SessionEvent): void {
-    if (this.closeCode && event.type !== "disconnected") return; // a callback has closed the session
-    // Despawned first, so that whoever draws entities frees a place before it is taken again.
-    if (event.type === "frame") {
-      for (const which of ["despawned", "spawned", "changed"] as const) {
-        for (const { name, callback } of this.#of(which))
-          for (const row of event[which](name)) this.call(callback, row);
-      }
+    const { type } = event;
+    const tell = (callback: Callback, ...values: unknown[]) => {
+      // Nothing comes behind the end, also when a callback of this very event has closed the session.
+      if (!this.closeCode || type === "disconnected") this.call(callback, ...values);
+    };
+    if (type === "frame") {
+      // Despawned first, so that whoever draws entities frees a place before it is taken again.
+      const waiting = (["despawned", "spawned", "changed"] as const).map((which) => [which, this.#of(which)] as const);
+      this.#filled = true; // from here on those who begin to wait are told what is there, and hear of the next frame
+      for (const [which, listeners] of waiting)
+        for (const { name, callback } of listeners) for (const row of event[which](name)) tell(callback, row);
     }
-    if (event.type === "message") {
+    if (type === "message") {
       const { kind, payload } = event;
-      for (const { name, callback } of this.#of("kind"))
-        if ((name ?? kind) === kind) this.call(callback, payload, kind);
+      for (const { name, callback } of this.#of("kind")) if ((name ?? kind) === kind) tell(callback, payload, kind);
     }
-    for (const { callback } of [...this.#of(event.type), ...this.#of("any")]) this.call(callback, event);
+    for (const { callback } of [...this.#of(type), ...this.#of("any")]) tell(callback, event);
   }
 
   /** Reports callbacks that wait for an entity type that the room does not have. */

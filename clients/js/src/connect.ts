@@ -20,7 +20,7 @@ export interface ConnectOptions extends SessionOptions {
  * @returns the session, once the player is in the room and the world is filled. A connection that is lost afterwards is
  *   made again by itself if the room keeps the player's seat.
  * @throws ConnectError the player could not join; the text says what the server answered
- * @throws TypeError the target is no address, or options do not fit to each other
+ * @throws TypeError the target is no address, or what is in the options cannot travel
  */
 export async function connect<W extends object = Entities>(
   target: string,
@@ -46,7 +46,7 @@ export async function connect<W extends object = Entities>(
 
 /**
  * Begins to join a room and returns at once, for programs that draw from their first frame on. "joined" or
- * "disconnected" follows. Arguments and TypeError as of `connect`.
+ * "disconnected" follows; before it `world` has no tables. Arguments and TypeError as of `connect`.
  */
 export function open<W extends object = Entities>(target: string, options: SessionOptions = {}): Session<W> {
   return new Session<W>(target, options);

@@ -109,7 +109,8 @@ export class Returning {
     this.gaveUp = left <= Math.max(leastLeft, least);
     this.attemptAt = this.gaveUp ? Infinity : now + least + this.chance() * Math.min(widest, left - least);
     if (left <= leastLeft) {
-      this.reason += `; there was no way back within ${this.#seatSeconds} s (${why})`;
+      const seconds = Number(this.#seatSeconds.toFixed(1));
+      if (seconds > 0) this.reason += `; there was no way back within ${seconds} s (${why})`;
     } else if (this.gaveUp) {
       // The server's words stay as they are, so that programs find in them when to join anew.
       this.code = code;

@@ -194,16 +194,22 @@ export class Session<W extends object = Entities> extends Callbacks<W> {
     this.#stay?.acknowledge(this.#clock());
   }
 
-  /** For tools: calls with every WebSocket message; the function that is given ends it. Do not keep or write the bytes. */
+  /**
+   * For tools: calls with every WebSocket message; the function that is given ends it. Do not keep or write the bytes,
+   * and send nothing from there: what has just left is not counted yet.
+   */
   observe(observer: Observer): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
   }
 
-  /** Leaves the room for good, so that the seat is free at once. Calling it again changes nothing. */
+  /**
+   * Leaves the room for good, so that the seat is free at once; with another code than 1000 the server may hold it for a
+   * while. Calling it again changes nothing.
+   */
   close(code: number = CloseCode.NORMAL, reason = "the player left"): void {
     this.#resumed = null;
-    this.#leave(code, reason);
+    this.#leave(code || CloseCode.NORMAL, reason);
   }
 
   // -- connecting and ending
@@ -268,13 +274,14 @@ export class Session<W extends object = Entities> extends Callbacks<W> {
       return;
     }
     if (kept) this.#keeper.put(kept); // nobody has refused it
+    this.joined = false;
+    this.#tellEarly();
+    if (this.closed) return; // by who heard that
     this.closeCode = code;
     this.closeReason = reason;
-    this.joined = false;
     this.#alarm.stop();
     this.#unwatch?.();
     this.#stay?.requests.failAll(new DisconnectedError(code, reason));
-    this.#tellEarly();
     this.emit(ended);
     this.#settle?.(new ConnectError(code, reason));
   }
@@ -343,6 +350,7 @@ export class Session<W extends object = Entities> extends Callbacks<W> {
     const now = this.#clock();
     this.#bytesIn += bytes.length;
     this.#show("in", bytes);
+    if (this.closed) return; // an observer has closed the session
     this.#way.silence.note(now, true);
     try {
       this.#take(readMessage(bytes), bytes, now);

@@ -50,6 +50,7 @@ export class Stay {
   readonly #write: (bytes: Uint8Array) => boolean;
   readonly #messageBytes: number;
   #acknowledged = 0;
+  #acknowledgedAt = -Infinity;
   #asked = false; // for a full frame
   #isBack = false; // and no frame has come since
 
@@ -96,7 +97,9 @@ export class Stay {
   acknowledge(now: number): void {
     const { tick } = this.replica;
     if (tick <= this.#acknowledged || !this.#canSend) return;
-    if (this.#write(encodeAcknowledge(tick, clockValue(now)))) this.#acknowledged = tick;
+    if (!this.#write(encodeAcknowledge(tick, clockValue(now)))) return;
+    this.#acknowledged = tick;
+    this.#acknowledgedAt = now;
   }
 
   /** Says something to the room; see `Session.send`. */
@@ -138,12 +141,14 @@ export class Stay {
   /**
    * When what is held must be acknowledged if no input says it before.
    *
-   * Whoever sends inputs all the time is about to say it with the next one; a message of its own would be wasted.
+   * Whoever sends inputs all the time is about to say it with the next one; a message of its own would be wasted. So would
+   * one for each of many frames that come together, after a page was busy: a server closes the link of who sends so many.
    */
   #acknowledgeAt(): number {
     const { interval, lastSent, period } = this.inputs;
     if (this.paused || this.replica.tick <= this.#acknowledged) return Infinity;
-    return interval <= INPUT_PERIODS * period ? lastSent + INPUT_PERIODS * period : -Infinity;
+    const at = this.#acknowledgedAt + period / 2;
+    return interval <= INPUT_PERIODS * period ? Math.max(at, lastSent + INPUT_PERIODS * period) : at;
   }
 
   #say(kind: string, encoded: Uint8Array, now: number): boolean {
@@ -184,8 +189,7 @@ export class Stay {
     }
     const away = this.#way.giveBack(now, seat, seatSeconds);
     this.#isBack = true;
-    this.#asked = false; // what was asked for on the old connection need not come, and its times say nothing
-    this.roundTrip = new RoundTrip();
+    this.roundTrip = new RoundTrip(); // times of the old connection say nothing; what it was asked for comes now
     // Each once and in its order, inputs and messages as they were said.
     const again = this.inputs.cameBack(inputs);
     const sendInputs = (last: number) => {

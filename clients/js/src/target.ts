@@ -8,12 +8,12 @@
  * @throws TypeError it is no such address; the text says how to write one
  */
 export function socketAddress(target: string, page = globalThis.location?.href): string {
-  const url = URL.canParse(target, page) && new URL(target, page);
-  if (!url || !/^(ws|http)s?:$/.test(url.protocol) || !url.host) {
-    throw new TypeError(`"${target}" is no address: write ws://host:port/room, or /room in a page`);
-  }
-  url.hash = "";
-  return url.href.replace("http", "ws");
+  try {
+    const url = new URL(target, page);
+    url.hash = "";
+    if (/^(ws|http)s?:$/.test(url.protocol) && url.host) return url.href.replace(/^http/, "ws");
+  } catch {} // `URL.canParse` is younger than browsers that players have
+  throw new TypeError(`"${target}" is no address: write ws://host:port/room, or /room in a page`);
 }
 
 /** The address for requests over HTTP to the server of `target`: "/rooms", for instance. */

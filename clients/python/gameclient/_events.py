@@ -275,14 +275,16 @@ class Callbacks:
 
     def _call_rows(self, event: FrameApplied) -> None:
         """Despawned first, so that whoever draws entities frees a place before it is taken again."""
+        # Copies: a callback may register others, which are told at once what is there, and begin with the next frame.
+        despawned, spawned, changed = [*self._despawned], [*self._spawned], [*self._changed]
         self._filled = True
-        for name, callback in [*self._despawned]:  # copies: a callback may register others, which begin with the next
+        for name, callback in despawned:
             for row in event.despawned(name):
                 callback(row)
-        for name, callback in [*self._spawned]:
+        for name, callback in spawned:
             for row in event.spawned(name):
                 callback(row)
-        for name, callback in [*self._changed]:
+        for name, callback in changed:
             for row in event.changed(name):
                 callback(row)
 

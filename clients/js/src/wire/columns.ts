@@ -18,7 +18,7 @@ function space(count: number): Float64Array {
 /** Reads a column of numbers into `held`, whose index is the id. Throws ProtocolError, and may have written nothing. */
 export function readIntegers(cursor: Cursor, field: Field, ids: Uint32Array, held: Integers): void {
   const read = space(ids.length);
-  if (cursor.kind === INTEGER) read.fill(cursor.integer(field.lowest, field.highest), 0, ids.length);
+  if (cursor.kind === INTEGER) read.fill(cursor.integer(-Infinity, Infinity), 0, ids.length);
   else if (cursor.kind === BIN) {
     const bin = cursor.bin();
     if (field.kind === "bool") readBits(bin, ids.length, read);

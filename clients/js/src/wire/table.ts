@@ -18,7 +18,7 @@ export type Fields = Record<string, any>;
 export interface RowBase {
   /** Unique in its table while the entity lives. */
   readonly id: number;
-  /** Whether the replica still holds it; its fields keep their last values. */
+  /** Whether the replica still holds it; its fields keep their last values until its id is another entity's. */
   readonly alive: boolean;
   /** Whether this client's player owns it. */
   readonly mine: boolean;

@@ -20,6 +20,8 @@ describe("addresses", () => {
     ["/arena", "https://b/", "wss://b/arena"],
     ["..", "https://b/arena/", "wss://b/"],
     ["ws://[::1]:8/a", undefined, "ws://[::1]:8/a"],
+    ["ws://http.example:1/http", undefined, "ws://http.example:1/http"],
+    ["https://http.example/http?a=http", undefined, "wss://http.example/http?a=http"],
   ])("%s seen from %s is %s", (target, page, address) => expect(socketAddress(target, page)).toBe(address));
 
   it.each([["/arena"], ["localhost:8765/arena"], ["ftp://a/b"], ["ws://"], [""]])("%o is none", (target) => {
