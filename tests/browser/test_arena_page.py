@@ -135,6 +135,7 @@ def test_keys_fly_and_a_window_without_focus_lets_go(server: GameServer, browser
     until(page, f"!{MINE}.row.thrusting && tickwire.session.world.table('Bullet').size === 0")
 
 
+@pytest.mark.slow
 def test_a_gamepad_flies_and_may_come_and_go(server: GameServer, browser_page: OpenPage) -> None:
     page = play(browser_page, server.url, "Ada")
     page.evaluate("""() => {
@@ -149,6 +150,7 @@ def test_a_gamepad_flies_and_may_come_and_go(server: GameServer, browser_page: O
     until(page, f"!{MINE}.row.thrusting && tickwire.session.world.table('Bullet').size === 0")
 
 
+@pytest.mark.slow
 def test_the_join_screen_lists_rooms_and_leads_to_them(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/arena/", **SMALL)
     until(page, "document.getElementById('rooms-state').innerText.includes('you will be the first')")
@@ -186,6 +188,7 @@ def test_the_join_screen_lists_rooms_and_leads_to_them(server: GameServer, brows
     assert "There is no such room" in again.locator("#join-notice").inner_text()
 
 
+@pytest.mark.slow
 def test_watching(server: GameServer, browser_page: OpenPage) -> None:
     play(browser_page, server.url, "Ada")
     page = browser_page(server.url + "/arena/?watch", **SMALL)
@@ -233,6 +236,7 @@ def test_a_server_that_was_killed_is_joined_again(server: GameServer, browser_pa
     assert "with a new ship" in page.locator("#feed").inner_text()
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_is_joined_again(server: GameServer, browser_page: OpenPage) -> None:
     page = play(browser_page, server.url, "Ada", expect_errors=LOST)
     page.evaluate("window.before = tickwire.session")
@@ -243,6 +247,7 @@ def test_a_server_that_stops_is_joined_again(server: GameServer, browser_page: O
     playing(page, "Ada")
 
 
+@pytest.mark.slow
 def test_a_match_that_ends_a_kick_and_a_full_room_are_told_in_words(
     game_server: StartServer, browser_page: OpenPage, tmp_path: Path
 ) -> None:
@@ -278,6 +283,7 @@ def test_no_server_is_told_on_the_join_screen(server: GameServer, browser_page: 
     until(page, "document.getElementById('rooms-state').innerText.startsWith('The server does not answer')")
 
 
+@pytest.mark.slow
 def test_a_phone_plays(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/arena/", **PHONE)
     devtools = page.context.new_cdp_session(page)
@@ -332,6 +338,7 @@ def test_the_join_screen_fits_and_there_are_words_for_each_close_code(
     assert all(text for _, text in told)
 
 
+@pytest.mark.slow
 def test_a_battle_with_bots(server: GameServer, browser_page: OpenPage) -> None:
     command = Path(sys.executable).with_name("gamebots")
     bots = subprocess.Popen(

@@ -137,6 +137,7 @@ def test_a_connection_that_is_cut_comes_back_to_the_same_seat(
     assert page.evaluate("[...session.world.Walker][0].x") == 2222
 
 
+@pytest.mark.slow
 def test_a_network_that_says_nothing_any_more_is_noticed(
     server: GameServer, relay: Relay, browser_page: OpenPage
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_network_that_says_nothing_any_more_is_noticed(
     until(page, 'JSON.stringify(told.messages) === \'[["said",["Ada","said in the dark"]]]\'')
 
 
+@pytest.mark.slow
 def test_a_browser_that_was_offline_comes_back_when_it_is_online(
     server: GameServer, relay: Relay, browser_page: OpenPage
 ) -> None:
@@ -205,6 +207,7 @@ def test_a_room_that_cannot_be_joined_says_why(server: GameServer, browser_page:
     assert [code for _, code, _ in said] == [4004, 1006]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is needed to make a certificate")
 def test_over_tls(game_server: StartServer, browser_page: OpenPage, tmp_path: Path) -> None:
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"

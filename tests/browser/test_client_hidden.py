@@ -73,6 +73,7 @@ def test_a_hidden_tab_is_sent_a_few_frames_and_one_when_it_is_seen_again(
     assert page.evaluate("told.others") == []  # the connection was never lost
 
 
+@pytest.mark.slow
 def test_a_hidden_tab_that_plays_on_is_current(server: GameServer, tabs: BrowserContext) -> None:
     page, other = play(tabs, server)
     page.evaluate("session.close()")
@@ -82,6 +83,7 @@ def test_a_hidden_tab_that_plays_on_is_current(server: GameServer, tabs: Browser
     until(page, "came.filter(({ hidden }) => hidden).length > 40")
 
 
+@pytest.mark.slow
 def test_a_frozen_tab_comes_back_with_one_frame(server: GameServer, tabs: BrowserContext) -> None:
     page, other = play(tabs, server)
     other.bring_to_front()

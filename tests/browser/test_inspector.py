@@ -216,6 +216,7 @@ def test_controls_are_made_from_the_input(server: GameServer, browser_page: Open
     until(page, "[...tickwire.session.world.Score][0].points > 3")
 
 
+@pytest.mark.slow
 def test_requests_messages_and_their_answers_are_shown(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/")
     name, payload = page.get_by_label("Name of the message"), page.get_by_label("Payload, as JSON")
@@ -246,6 +247,7 @@ def test_hostile_names_are_only_text(server: GameServer, browser_page: OpenPage)
     assert page.evaluate("window.hurt") is None
 
 
+@pytest.mark.slow
 def test_an_entity_is_chosen_on_the_map(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/")
     until(page, "tickwire.map.points[0].count === 1")
@@ -259,6 +261,7 @@ def test_an_entity_is_chosen_on_the_map(server: GameServer, browser_page: OpenPa
     assert page.evaluate("tickwire.map.camera.screenX(200)") == pytest.approx(x, abs=0.5)
 
 
+@pytest.mark.slow
 def test_who_watches_has_no_controls(server: GameServer, browser_page: OpenPage) -> None:
     join(browser_page, server.url + "/duel/", name=HOSTILE[:64])
     watcher = browser_page(server.url + "/duel/", **WIDE)
@@ -272,6 +275,7 @@ def test_who_watches_has_no_controls(server: GameServer, browser_page: OpenPage)
     assert watcher.evaluate("window.hurt") is None
 
 
+@pytest.mark.slow
 def test_a_board_game_ticks_once_for_each_move(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/board/")
     assert not page.locator("#map").is_visible()
@@ -289,6 +293,7 @@ def test_a_board_game_ticks_once_for_each_move(server: GameServer, browser_page:
     screenshot(page, "inspector-board")
 
 
+@pytest.mark.slow
 def test_a_room_of_nothing_but_messages(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/bare/?name=Bob", **WIDE)
     logged(page, 'hello{"you":"Bob"}')
@@ -296,6 +301,7 @@ def test_a_room_of_nothing_but_messages(server: GameServer, browser_page: OpenPa
     assert not page.locator("#state-part").is_visible()
 
 
+@pytest.mark.slow
 def test_options_and_wishes_that_make_no_sense(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/duel/", **WIDE)
     page.get_by_text("How to join").click()
@@ -315,6 +321,7 @@ def test_options_and_wishes_that_make_no_sense(server: GameServer, browser_page:
     page.get_by_label("Score", exact=True).locator("td", has_text='{"options":{"map":"desert"}}').wait_for()
 
 
+@pytest.mark.slow
 def test_the_end_is_told_and_join_again_works(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/")
     page.get_by_label("Name of the message").fill("kick me")
@@ -326,6 +333,7 @@ def test_the_end_is_told_and_join_again_works(server: GameServer, browser_page: 
     assert not page.locator("#notice").is_visible()
 
 
+@pytest.mark.slow
 def test_a_restarted_server_is_joined_again(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/", expect_errors=LOST)
     page.evaluate("window.first = tickwire.session")
@@ -343,6 +351,7 @@ def test_a_page_that_is_loaded_again_is_in_the_room(server: GameServer, browser_
     assert mine(page, "name") == "Ada"
 
 
+@pytest.mark.slow
 def test_it_fits_a_phone(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/", **NARROW)
     page.locator("#legend", has_text="Tank 1").wait_for()
@@ -352,6 +361,7 @@ def test_it_fits_a_phone(server: GameServer, browser_page: OpenPage) -> None:
     until(page, "[...tickwire.session.world.Score][0].points > 0")
 
 
+@pytest.mark.slow
 def test_a_thousand_entities_are_drawn_smoothly(game_server: StartServer, browser_page: OpenPage) -> None:
     server = game_server("tests.browser.rooms:Crowd")
     page = join(browser_page, server.url + "/crowd/")

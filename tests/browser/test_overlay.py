@@ -193,6 +193,7 @@ def test_a_frame_is_told_field_by_field(server: GameServer, browser_page: OpenPa
     assert bytes.fromhex("".join(part[6:53] for part in dump.splitlines())) == bytes(full)
 
 
+@pytest.mark.slow
 def test_pause_stops_the_list(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/?overlay")
     play(page)
@@ -239,6 +240,7 @@ _REPLAY = """async (milliseconds) => {
 }"""
 
 
+@pytest.mark.slow
 def test_hidden_it_decodes_and_draws_nothing(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/")
     play(page)
@@ -249,6 +251,7 @@ def test_hidden_it_decodes_and_draws_nothing(server: GameServer, browser_page: O
     assert seen["drawn"] > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
 def test_it_fits_a_window(game_server: StartServer, browser_page: OpenPage, width: int) -> None:
     page = browser_page(game_server().url + "/arena/?name=Ann&overlay", viewport={"width": width, "height": 720})
