@@ -115,7 +115,11 @@ def ids_scope() -> Json:
         ),
         (
             "removals and whole rows are not bound to the scope; the removal's bitmap is over all rows",
-            frame(10, 1, chunk(0, [u8(0b101), 0, u8(1, 2)], scope=[u8(8, 2, 2)], removed=u8(1, 2), whole=[[u8(99)], 9])),
+            frame(
+                10,
+                1,
+                chunk(0, [u8(0b101), 0, u8(1, 2)], scope=[u8(8, 2, 2)], removed=u8(1, 2), whole=[[u8(99)], 9]),
+            ),
         ),
     ]
     return play("Scopes: nil and bitmaps in the blocks of a chunk speak of its scope.", [uint_table(8)], steps)
