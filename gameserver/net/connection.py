@@ -229,7 +229,7 @@ class _Connection:
             rest: what has come of it.
         """
         pages = self._handler.pages
-        if pages is None:
+        if pages is None or not (rest or self._has_room):  # it may have become full, or drain, while the answer left
             return False
         with trio.move_on_after(KEEP_SECONDS) as patience:
             if not rest:

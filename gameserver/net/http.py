@@ -97,6 +97,10 @@ class BodySource(Protocol):
         """
 
 
+#: What is kept anyway is sent from a view: copies of parts for a thousand slow readers would be gigabytes.
+Body = bytes | memoryview | BodySource
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
     """What a request is answered. The body is left out for HEAD; length and framing are seen to.
@@ -108,7 +112,7 @@ class HttpAnswer:
     """
 
     status: HTTPStatus
-    body: bytes | BodySource = b""
+    body: Body = b""
     content_type: str = TEXT
     headers: Headers = ()
     keep: bool = False
@@ -116,7 +120,7 @@ class HttpAnswer:
     @property
     def length(self) -> int:
         """Of the body, in bytes."""
-        return len(self.body) if isinstance(self.body, bytes) else self.body.length
+        return len(self.body) if isinstance(self.body, bytes | memoryview) else self.body.length
 
 
 def error_answer(status: HTTPStatus, error: str, code: int | None, reason: str, headers: Headers = ()) -> HttpAnswer:
@@ -194,7 +198,7 @@ class Exchange:
         """Whether the client would send another request on the connection."""
         return not any("close" in value.lower() for value in self.head.fields("connection"))
 
-    def render(self, answer: HttpAnswer, *, keep: bool = False) -> tuple[bytes, bytes | BodySource]:
+    def render(self, answer: HttpAnswer, *, keep: bool = False) -> tuple[bytes, Body]:
         """The head to send, and the body to send behind it: empty where none belongs there.
 
         Args:

@@ -18,6 +18,7 @@ from gameserver.net.http import (
     ANSWER_SECONDS,
     PIECE_BYTES,
     SEND_SECONDS,
+    Body,
     BodySource,
     Exchange,
     HttpAnswer,
@@ -182,13 +183,13 @@ async def send_answer(sock: socket.socket, answer: bytes) -> None:
     await _send(sock, answer, b"", keep=False)
 
 
-async def _send(sock: socket.socket, head: bytes, body: bytes | BodySource, *, keep: bool) -> bool:
+async def _send(sock: socket.socket, head: bytes, body: Body, *, keep: bool) -> bool:
     """Send an answer; whether all of it left and the connection goes on.
 
     A peer must read each piece of `PIECE_BYTES` in `SEND_SECONDS`; how long the whole takes is its own affair.
     """
     try:
-        if isinstance(body, bytes):
+        if isinstance(body, bytes | memoryview):
             sent = await _send_pieces(sock, head + body if len(body) < PIECE_BYTES else head, body)
         else:
             sent = await _send_source(sock, head, body)
@@ -201,7 +202,7 @@ async def _send(sock: socket.socket, head: bytes, body: bytes | BodySource, *, k
     return sent and keep
 
 
-async def _send_pieces(sock: socket.socket, first: bytes, body: bytes) -> bool:
+async def _send_pieces(sock: socket.socket, first: bytes, body: bytes | memoryview) -> bool:
     """``first``, and then ``body`` if it was too long to be in there; False when the peer was too slow."""
     sent = await _send_piece(sock, memoryview(first))
     if len(body) >= PIECE_BYTES:

@@ -5,6 +5,7 @@ do not change.
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
 from collections import OrderedDict
@@ -16,6 +17,7 @@ from typing import Final, TypeVar
 import trio
 
 from gameserver.web.media import is_compressible, media_type, never_changes
+from gameserver.web.pace import Turns
 from gameserver.web.variants import FileFacts
 
 #: Longer files are not kept in memory, nor compressed: a megabyte takes a thread 30 ms.
@@ -28,13 +30,19 @@ KEPT_FILES: Final = 2048
 FRESH_SECONDS: Final = 0.1
 #: Threads that read parts of large files at once.
 READING_THREADS: Final = 4
+#: Parts of large files that are read in all, at once and in a second. One takes 0.3 ms with all that belongs to it: two
+#: downloads by fast lines would take the whole core that the rooms run on, and this is 64 MiB/s for a third of it.
+PARTS_BURST: Final = 32.0
+PARTS_PER_SECOND: Final = 1000.0
 #: Less is not worth a header.
 _LEAST_ZIPPED_BYTES: Final = 512
+#: Neither a link nor a pipe is waited for or followed; Windows has none of these.
+_AS_IT_WAS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 #: What the index of a folder is called.
 INDEX: Final = "index.html"
 
-#: What tells that a file is another one: its number, length and time of change.
-Stamp = tuple[int, int, int]
+#: What tells that a file is another one: its number, length and time of change; and when its rights changed.
+Stamp = tuple[int, int, int, int]
 T = TypeVar("T")
 
 
@@ -77,6 +85,7 @@ class Files:
         self._bytes = 0
         self._looking = trio.Lock()
         self._readers = trio.CapacityLimiter(READING_THREADS)
+        self._turns = Turns(PARTS_BURST, PARTS_PER_SECOND, trio.current_time())
 
     async def find(self, root: str, names: tuple[str, ...]) -> File | Folder | None:
         """What is there; None for nothing that may be had.
@@ -100,7 +109,7 @@ class Files:
 
     def source(self, file: File, start: int, length: int) -> LargeFile:
         """A part of a file that is not kept, to be read while it is sent."""
-        return LargeFile(file, start, length, self._readers)
+        return LargeFile(file, start, length, self._readers, self._turns)
 
     def _fresh(self, key: tuple[str, tuple[str, ...]]) -> File | None:
         kept = self._kept.get(key)
@@ -124,18 +133,27 @@ class Files:
 class LargeFile:
     """A `BodySource`. It is opened for each piece: a peer that reads slowly holds no descriptor.
 
+    Args:
+        turns: when each piece of all large files may be read.
+
     Attributes:
         length: in bytes.
     """
 
-    def __init__(self, file: File, start: int, length: int, readers: trio.CapacityLimiter) -> None:
+    def __init__(self, file: File, start: int, length: int, readers: trio.CapacityLimiter, turns: Turns) -> None:
         self.length = length
         self._file = file
         self._start = start
         self._readers = readers
+        self._turns = turns
 
     async def read(self, offset: int, most_bytes: int) -> bytes:
         """As of `BodySource`."""
+        now = trio.current_time()
+        wait = self._turns.wait_seconds(now)
+        self._turns.take(now)
+        if wait:
+            await trio.sleep(wait)
         return await _in_thread(lambda: read_part(self._file, self._start + offset, most_bytes), self._readers)
 
 
@@ -146,8 +164,9 @@ async def _in_thread(work: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
 
 def read_part(file: File, offset: int, most_bytes: int) -> bytes:
     """Some bytes of a file, at least one; OSError when it is not any more what it was."""
-    with open(file.path, "rb", buffering=0) as stream:
-        if _stamp(os.fstat(stream.fileno())) != file.stamp:
+    with _open(file.path) as stream:
+        # Rights, or another link to it, do not matter as long as it opens: who has half of it gets the rest.
+        if _stamp(os.fstat(stream.fileno()))[:3] != file.stamp[:3]:
             raise OSError(f"{file.path} has changed")
         stream.seek(offset)
         part = stream.read(most_bytes)
@@ -168,8 +187,7 @@ def look(root: str, names: tuple[str, ...], known: File | None, now: float) -> F
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            has_index = names[-1] != "" and look(root, (*names, ""), None, now) is not None
-            return Folder() if has_index else None
+            return Folder() if names[-1] and _is_file(find_path(root, (*names, ""))) else None
         if not stat.S_ISREG(status.st_mode):  # a pipe would not even open
             return None
         if known is not None and (known.path, known.stamp) == (path, _stamp(status)):
@@ -192,11 +210,13 @@ def find_path(root: str, names: tuple[str, ...]) -> str | None:
 
 
 def _read(path: str, name: str, now: float) -> File:
-    with open(path, "rb", buffering=0) as stream:
+    with _open(path) as stream:
         status = os.fstat(stream.fileno())
         body = zipped = None
         if status.st_size <= KEPT_FILE_BYTES:
             body = stream.read(KEPT_FILE_BYTES + 1) or b""
+            if len(body) > KEPT_FILE_BYTES:
+                raise OSError(f"{path} grows while it is read")
     length = status.st_size if body is None else len(body)
     if body is None:
         tag = f"{status.st_mtime_ns:x}-{length:x}"
@@ -205,6 +225,22 @@ def _read(path: str, name: str, now: float) -> File:
         zipped = _zipped(body) if is_compressible(name) else None
     facts = FileFacts(length, None if zipped is None else len(zipped), tag, status.st_mtime, never_changes(name))
     return File(path, _stamp(status), media_type(name), facts, body, zipped, now)
+
+
+def _open(path: str) -> io.FileIO:
+    """Open a file for reading; OSError when it is not one any more. Does not wait for the writer of a pipe that has
+    taken the place of a file since somebody looked.
+    """
+    stream = io.FileIO(path, "rb", opener=lambda name, flags: os.open(name, flags | _AS_IT_WAS))
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(f"{path} is no file")
+    return stream
+
+
+def _is_file(path: str | None) -> bool:
+    """Whether a file is there. What is in it costs nothing: who asks for a folder is only told where its index is."""
+    return path is not None and os.path.isfile(path)
 
 
 def _zipped(body: bytes) -> bytes | None:
@@ -216,4 +252,4 @@ def _zipped(body: bytes) -> bytes | None:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -143,7 +143,7 @@ class Site:
         if variant.length and body is None:
             source = self._files.source(file, variant.start, variant.length)
             return HttpAnswer(variant.status, source, file.media_type, variant.headers + policy, keep=True)
-        part = (body or b"")[variant.start : variant.start + variant.length]
+        part = memoryview(body or b"")[variant.start : variant.start + variant.length]
         return HttpAnswer(variant.status, part, file.media_type, variant.headers + policy, keep=True)
 
 

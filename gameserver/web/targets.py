@@ -12,6 +12,8 @@ _NAME_BYTES: Final = 255
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Separators elsewhere, drives and streams of Windows, and what no file of a game is called.
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f-\x9f\\/:*?"<>|]')
+#: What HFS+ of macOS leaves out when it compares names: there, U+200C before ``.git`` is ``.git``.
+_IGNORED: Final = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
 #: What Windows takes for a device in every folder, whatever stands behind a dot.
 _DEVICE: Final = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\..*)?")
 
@@ -50,7 +52,7 @@ def _is_name(name: str) -> bool:
     """Whether it may be the name of a file or folder."""
     return bool(
         name
-        and not name.startswith(".")
+        and not name.lstrip(_IGNORED).startswith(".")
         and not name.endswith((".", " "))
         and not _FORBIDDEN.search(name)
         and not _DEVICE.fullmatch(name)

@@ -80,10 +80,11 @@ def choose_variant(facts: FileFacts, request: HttpRequest) -> Variant:
 
 def _part(part: range, length: int, headers: Headers) -> Variant:
     if not part:
-        told = (("Content-Range", f"bytes */{length}"),)
-        return Variant(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers + told)
-    told = (("Content-Range", f"bytes {part.start}-{part.stop - 1}/{length}"),)
-    return Variant(HTTPStatus.PARTIAL_CONTENT, headers + told, start=part.start, length=len(part))
+        # Nothing of this answer is the file's: a cache that kept it for as long as the file would show nothing else.
+        nothing: Headers = (("Cache-Control", "no-store"), ("Content-Range", f"bytes */{length}"))
+        return Variant(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, nothing)
+    told = ("Content-Range", f"bytes {part.start}-{part.stop - 1}/{length}")
+    return Variant(HTTPStatus.PARTIAL_CONTENT, (*headers, told), start=part.start, length=len(part))
 
 
 def read_range(value: str, length: int) -> range | None:

@@ -344,6 +344,20 @@ async def test_none_is_kept_while_the_server_drains_or_is_nearly_full(autojump_c
 # ---- long answers
 
 
+async def test_who_loads_something_when_the_drain_begins_is_not_kept_behind_it(autojump_clock: MockClock) -> None:
+    house = House()
+    async with served(house) as (_, connect):
+        house.pages.source = Source(60 * PIECE_BYTES)
+        client = connect(receive_bytes=4096)
+        await client.send(get("/page/large"))
+        await trio.sleep(1)
+        house.entrance.door.closed_for_seconds = 2.0
+        assert len((await answers(client, 1))[0][1]) == house.pages.source.length
+        began = trio.current_time()
+        await client.until_eof()
+        assert trio.current_time() - began < 0.1
+
+
 async def test_a_large_body_is_read_as_it_is_taken(autojump_clock: MockClock) -> None:
     house = House()
     house.pages.source = Source(40 * PIECE_BYTES + 17)

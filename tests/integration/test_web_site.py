@@ -20,8 +20,11 @@ import trio
 
 from gameserver import Room, Server, serve
 from gameserver.demo.arena import Arena
+from gameserver.net import Visitor
+from gameserver.net.http import HttpRequest
 from gameserver.server import serve_in_thread
 from gameserver.web import files
+from gameserver.web.site import Site
 from gameserver.world.errors import DeclarationError
 
 HTML = {"Accept": "text/html,*/*;q=0.8"}
@@ -286,6 +289,20 @@ def test_a_head_tells_what_a_get_would(static: Path) -> None:
         for path in ("/", "/large.bin", "/sub%20dir", "/nowhere.png", "/bare", "/client.js"):
             get, head = browser.get(path), browser.get(path, "HEAD")
             assert (head.status, head.fields, head.body) == (get.status, get.fields, b"")
+
+
+async def test_parts_of_kept_files_are_not_copied(static: Path) -> None:
+    """A part of each reader's own, for as long as it reads, would be 2 MiB for each of thousands of connections."""
+    (static / "kept.bin").write_bytes(LARGE[: files.KEPT_FILE_BYTES])
+    site = Site({}, static)
+    bodies = []
+    for first in (1, 2):
+        answer = await site.answer(HttpRequest("GET", "/kept.bin", (("range", f"bytes={first}-"),)), Visitor(None))
+        assert answer is not None
+        assert isinstance(answer.body, memoryview)
+        bodies.append(answer.body)
+    assert bodies[0].obj is bodies[1].obj
+    assert bodies[1] == LARGE[2 : files.KEPT_FILE_BYTES]
 
 
 def test_a_large_file_comes_whole(static: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gameserver.web import files
 from gameserver.web.files import FRESH_SECONDS, File, Files, Folder, look
@@ -119,6 +122,100 @@ def test_folders(folder: Path) -> None:
     assert isinstance(look(str(folder), ("sub",), None, 0.0), Folder)
     assert isinstance(look(str(folder), ("sub", ""), None, 0.0), File)
     assert look(str(folder), ("",), None, 0.0) is None
+
+
+def test_where_an_index_is_costs_no_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a folder is kept, so each of many requests would read and compress its index again."""
+    monkeypatch.setattr(files, "_read", None)
+    assert isinstance(look(str(folder), ("sub",), None, 0.0), Folder)
+    (folder / "sub" / "index.html").unlink()
+    (folder / "sub" / "index.html").mkdir()
+    assert look(str(folder), ("sub",), None, 0.0) is None
+    assert look(str(folder), ("sub", ""), None, 0.0) is None
+
+
+async def test_large_files_are_read_at_a_bounded_rate(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """However many read them, and however fast their lines are."""
+    (tmp_path / "large.bin").write_bytes(bytes(files.KEPT_FILE_BYTES + 1))
+    kept = Files()
+    file = await found(kept, tmp_path, "large.bin")
+    ended: list[float] = []
+
+    async def download(parts: int) -> None:
+        source = kept.source(file, 0, file.facts.length)
+        for _ in range(parts):
+            assert await source.read(0, 10) == bytes(10)
+        ended.append(trio.current_time() - began)
+
+    began = trio.current_time()
+    await download(round(files.PARTS_BURST))
+    assert ended.pop() < 0.01
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(download, 50)
+    assert max(ended) == pytest.approx(500 / files.PARTS_PER_SECOND, rel=0.05)
+    assert min(ended) > 0.9 * max(ended)  # none is served before the others
+
+
+# ---- what changes while it is looked at
+
+
+def in_its_place(path: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put ``other`` where ``path`` is, right after it has been looked at."""
+
+    def swapped(*arguments: object) -> File:
+        other.replace(path)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    real = files._read
+    monkeypatch.setattr(files, "_read", swapped)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_a_file_that_becomes_something_else(
+    make: Callable[[Path], None], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe without a writer must not hold the thread, and with it all other files."""
+    make(folder / "other")
+    in_its_place(folder / "a.js", folder / "other", monkeypatch)
+    seen: list[object] = []
+    looking = threading.Thread(target=lambda: seen.append(look(str(folder), ("a.js",), None, 0.0)), daemon=True)
+    looking.start()
+    looking.join(10)
+    assert seen == [None]
+
+
+def test_a_file_that_grows_while_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not sent cut off as if it were whole."""
+    monkeypatch.setattr(files, "KEPT_FILE_BYTES", 1000)
+    before = (folder / "b.png").stat()
+
+    def grows(descriptor: int) -> os.stat_result:
+        (folder / "b.png").write_bytes(bytes(2000))
+        return before
+
+    monkeypatch.setattr(os, "fstat", grows)
+    assert look(str(folder), ("b.png",), None, 0.0) is None
+    monkeypatch.undo()
+    assert isinstance(look(str(folder), ("b.png",), None, 0.0), File)
+
+
+async def test_a_file_whose_rights_change_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the author has just taken away from others is not shown out of memory."""
+    kept = Files()
+    first = await found(kept, folder, "b.png")
+    (folder / "b.png").chmod(0)
+    opened = []
+
+    def refused(path: str) -> None:  # as root, the tests may read everything
+        opened.append(path)
+        raise PermissionError(path)
+
+    monkeypatch.setattr(files, "_open", refused)
+    await later()
+    assert await kept.find(str(folder), ("b.png",)) is None
+    assert opened == [first.path]
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may read everything")

@@ -71,6 +71,8 @@ PATHS: list[tuple[str, tuple[str, ...] | None]] = [
     ("/NUL.txt", None),
     ("/a/com1", None),
     ("/console", ("console",)),
+    ("/%e2%80%8c.git/config", None),
+    ("/a%e2%80%8db", ("a\u200db",)),
     ("/a*b", None),
     ("/a%7cb", None),
 ]
