@@ -166,12 +166,14 @@ def _until_closed(wire: Wire, ear: Ear, stream: streams.Stream) -> Script:
     asked, deadline = False, wire.now() + DOUBT_SECONDS
     while ear.code is None:
         data = yield Read(max(0.0, deadline - wire.now()))
-        if data is None and not asked:
+        if data is None and ear.messages and not asked:
+            # It is in a room, and perhaps nothing was wrong: it has to say goodbye itself.
             asked, deadline = True, wire.now() + STUCK_SECONDS
-            if ear.messages:  # it is in a room, and perhaps nothing was wrong: it has to say goodbye itself
-                yield Send(CLOSE_1000)
-            else:  # it is the server's turn to close
-                deadline = wire.opened_at + PATIENCE_SECONDS
+            yield Send(CLOSE_1000)
+            continue
+        if data is None and not asked and wire.now() < wire.opened_at + PATIENCE_SECONDS:
+            # It is the server's turn to close, or the machine is busy and the welcome is late: look again.
+            deadline = wire.now() + DOUBT_SECONDS
             continue
         if data is None:
             wire.reset()
