@@ -3,7 +3,7 @@
 import { element } from "./page.js";
 
 export class Chat {
-  /** @param {(text: string) => void} say @param {() => void} done the line has closed */
+  /** @param {(text: string) => void} say @param {() => void} done the player has closed the line */
   constructor(say, done) {
     this.form = element("chat");
     this.text = element("chat-text");
@@ -13,12 +13,18 @@ export class Chat {
       const text = this.text.value.trim();
       if (text) say(text);
       this.close();
+      this.done();
     });
     this.text.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       event.stopPropagation(); // letters are text here, not flying
-      if (event.key === "Escape") this.close();
+      if (event.key !== "Escape" || event.isComposing) return;
+      this.close();
+      this.done();
     });
-    this.text.addEventListener("blur", () => this.close());
+    this.text.addEventListener("blur", () => {
+      // Where the focus goes is not to be changed; and when the whole window loses it, the line waits.
+      if (document.activeElement !== this.text) this.close();
+    });
     element("chat-button").addEventListener("click", () => this.open());
   }
 
@@ -31,6 +37,5 @@ export class Chat {
     if (this.form.hidden) return;
     this.form.hidden = true;
     this.text.value = "";
-    this.done();
   }
 }

@@ -26,14 +26,14 @@ export class Controls {
     this.touch = touch;
     /** The input, one object for all times. @type {Steer} */
     this.steer = { turn: 0, thrust: false, shoot: false };
-    /** @type {Set<string>} */
+    /** Keys by their codes: of two that do the same, one may be let go. @type {Set<string>} */
     this.held = new Set();
     /** Whether the game is played now; keys are left alone otherwise. */
     this.active = false;
     /** Called when everything is let go because the window lost its focus, or is hidden. */
     this.onRelease = () => {};
     addEventListener("keydown", (event) => this.press(event));
-    addEventListener("keyup", (event) => this.held.delete(KEYS[event.code]));
+    addEventListener("keyup", (event) => this.held.delete(event.code));
     addEventListener("blur", () => this.release());
     document.addEventListener("visibilitychange", () => document.hidden && this.release());
   }
@@ -47,11 +47,16 @@ export class Controls {
 
   /** @param {KeyboardEvent} event */
   press(event) {
-    const action = KEYS[event.code];
-    if (!action || !this.active || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (!KEYS[event.code] || !this.active || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.target instanceof Element && event.target.closest("input, button, dialog, [role=alertdialog]")) return;
     event.preventDefault(); // arrows and space would scroll
-    this.held.add(action);
+    this.held.add(event.code);
+  }
+
+  /** Whether a key for this is down. @param {string} action */
+  holds(action) {
+    for (const code of this.held) if (KEYS[code] === action) return true;
+    return false;
   }
 
   /**
@@ -60,10 +65,10 @@ export class Controls {
    * @returns {Steer}
    */
   read(heading) {
-    const { steer, held, touch } = this;
-    steer.turn = Number(held.has("right")) - Number(held.has("left"));
-    steer.thrust = held.has("thrust");
-    steer.shoot = held.has("shoot") || touch.firing;
+    const { steer, touch } = this;
+    steer.turn = Number(this.holds("right")) - Number(this.holds("left"));
+    steer.thrust = this.holds("thrust");
+    steer.shoot = this.holds("shoot") || touch.firing;
     this.point(touch.x, touch.y, heading);
     if (document.hasFocus()) this.readPads(heading);
     steer.turn = Math.max(-1, Math.min(1, steer.turn));

@@ -6,7 +6,7 @@ import { cut, element, make, memory } from "./page.js";
 /** @typedef {import("./stay.js").Wish} Wish */
 /** @typedef {import("/extras.js").RoomListing} RoomListing */
 
-const NAME_BYTES = 24;
+export const NAME_BYTES = 24;
 const EVERY_MS = 3000;
 const KEY = "arena.name";
 
@@ -29,7 +29,7 @@ export class JoinScreen {
     this.shown = false;
     this.timer = 0;
     this.drawn = "";
-    this.name.value = memory.get(KEY) ?? "";
+    this.name.value = cut(String(memory.get(KEY) ?? ""), NAME_BYTES);
     element("join-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault(); // a form would load the page again
       if (this.asked === null) this.go({ method: "join_or_create" });

@@ -6,10 +6,10 @@ import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
 import { Game } from "./game.js";
 import { Hud } from "./hud.js";
-import { JoinScreen } from "./join.js";
+import { JoinScreen, NAME_BYTES } from "./join.js";
 import { Minimap } from "./minimap.js";
 import { Notice } from "./notice.js";
-import { element } from "./page.js";
+import { cut, element, memory } from "./page.js";
 import { Quality } from "./quality.js";
 import { Sounds } from "./sounds.js";
 import { Stay } from "./stay.js";
@@ -43,7 +43,7 @@ const chat = new Chat(
   () => view.canvas.focus(),
 );
 const menu = element("menu");
-const joinScreen = new JoinScreen(TARGET, ROOM_TYPE, address.get("room"), begin);
+const joinScreen = new JoinScreen(TARGET, ROOM_TYPE, address.get("room") || null, begin);
 
 /** @type {Stay | null} */
 let stay = null;
@@ -103,7 +103,7 @@ function joined(session) {
   notice.hide();
   menu.close();
   element("hud").hidden = false;
-  sessionStorage.setItem(PLAYING, JSON.stringify(stay?.wish));
+  memory.set(PLAYING, stay?.wish, "sessionStorage");
   document.title = session.spectator ? "Arena: watching" : "Arena: playing";
   if (again) hud.tellNote("You are back in the arena, with a new ship.");
   view.canvas.focus();
@@ -143,7 +143,7 @@ function waiting(code, seconds, wasIn) {
 /** @param {number} code @param {string} reason */
 function ended(code, reason) {
   game?.stop();
-  sessionStorage.removeItem(PLAYING);
+  memory.set(PLAYING, null, "sessionStorage");
   const wish = stay?.wish;
   notice.show({
     kind: "end",
@@ -163,7 +163,7 @@ function leave() {
 function backToStart(why = "") {
   game?.stop();
   game = stay = null;
-  sessionStorage.removeItem(PLAYING);
+  memory.set(PLAYING, null, "sessionStorage");
   notice.hide();
   menu.close();
   element("hud").hidden = true;
@@ -214,7 +214,7 @@ element("take-part").addEventListener("click", () => {
 addEventListener("keydown", (event) => {
   if (!game || menu.open || event.ctrlKey || event.altKey || event.metaKey) return;
   const onButton = event.target instanceof Element && event.target.closest("button, input");
-  if (event.key === "Enter" && !onButton && !game.session.spectator) {
+  if (event.key === "Enter" && !onButton && !game.session.spectator && !notice.visible) {
     event.preventDefault(); // the Enter that opens the line would send it
     table.controls.release();
     chat.open();
@@ -244,10 +244,11 @@ requestAnimationFrame(picture);
 
 /** A wish that the address or the page before this one has. */
 function wishAtOnce() {
-  const kept = sessionStorage.getItem(PLAYING);
+  const kept = memory.get(PLAYING, "sessionStorage");
   const [navigation] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
-  if (kept && navigation?.type === "reload") return JSON.parse(kept);
-  const name = address.get("name");
+  if (kept && navigation?.type === "reload") return kept;
+  const given = address.get("name");
+  const name = given && cut(given, NAME_BYTES); // a link may say anything
   if (name !== null) joinScreen.name.value = name;
   const room = joinScreen.named();
   if (address.has("watch")) return { name: name ?? "", spectate: true, ...room };

@@ -29,6 +29,10 @@ export class Notice {
     });
   }
 
+  get visible() {
+    return !this.section.hidden;
+  }
+
   /** @param {Said} said */
   show(said) {
     clearInterval(this.timer);

@@ -51,20 +51,24 @@ export function cut(text, bytes) {
   return whole;
 }
 
-/** What a page may not keep (private windows, full storage) it forgets. */
+/**
+ * What a page keeps, as JSON. What it may not keep (private windows, full storage) it forgets, and what does not make
+ * sense any more was never there.
+ */
 export const memory = {
-  /** @param {string} key */
-  get(key) {
+  /** @param {string} key @param {"localStorage" | "sessionStorage"} place @returns {any} */
+  get(key, place = "localStorage") {
     try {
-      return localStorage.getItem(key);
+      return JSON.parse(window[place].getItem(key) ?? "null");
     } catch {
       return null;
     }
   },
-  /** @param {string} key @param {string} value */
-  set(key, value) {
+  /** @param {string} key @param {unknown} value null forgets it @param {"localStorage" | "sessionStorage"} place */
+  set(key, value, place = "localStorage") {
     try {
-      localStorage.setItem(key, value);
+      if (value === null) window[place].removeItem(key);
+      else window[place].setItem(key, JSON.stringify(value));
     } catch {
       // not kept
     }

@@ -43,9 +43,10 @@ export class Stay {
     this.over = false;
   }
 
-  /** Join now; also instead of waiting any longer. */
+  /** Join now; also instead of waiting any longer. Who tries already goes on: two would be two ships. */
   join() {
     clearTimeout(this.timer);
+    if (this.session && !this.session.closed) return;
     const { name, method, roomId, spectate } = this.wish;
     const session = open(this.target, { name, method, roomId, spectate, keepSeat: KEPT });
     this.session = session;

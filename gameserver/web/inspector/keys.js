@@ -91,12 +91,14 @@ export class HeldKeys {
   constructor() {
     /** @type {Set<string>} */
     this.held = new Set();
+    /** The keys themselves: of two that mean the same, one may be let go. @type {Set<string>} */
+    this.codes = new Set();
     /** Pressed since `forget`, maybe let go since. @type {Set<string>} */
     this.fresh = new Set();
     /** Those that mean something in this room. @type {Set<string>} */
     this.used = new Set();
     addEventListener("keydown", (event) => this.press(event));
-    addEventListener("keyup", (event) => this.held.delete(KEYS[event.code]));
+    addEventListener("keyup", (event) => this.lift(event.code));
     addEventListener("blur", () => this.release());
     document.addEventListener("visibilitychange", () => document.hidden && this.release());
   }
@@ -104,7 +106,15 @@ export class HeldKeys {
   /** Let everything go. */
   release() {
     this.held.clear();
+    this.codes.clear();
     this.fresh.clear();
+  }
+
+  /** @param {string} code */
+  lift(code) {
+    this.codes.delete(code);
+    const isHeld = [...this.codes].some((other) => KEYS[other] === KEYS[code]);
+    if (!isHeld) this.held.delete(KEYS[code]);
   }
 
   /** What counts now. @returns {ReadonlySet<string>} */
@@ -124,6 +134,7 @@ export class HeldKeys {
     if (meansSomethingElse(event.target, key)) return;
     event.preventDefault(); // arrows and space would scroll
     this.held.add(key);
+    this.codes.add(event.code);
     if (!event.repeat) this.fresh.add(key);
   }
 }

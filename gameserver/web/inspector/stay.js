@@ -37,9 +37,13 @@ export class Stay {
     this.isOver = false;
   }
 
-  /** Join now. @throws {TypeError} the wish makes no sense; the text says what would */
+  /**
+   * Join now. Who tries already goes on: two would be two players.
+   * @throws {TypeError} the wish makes no sense; the text says what would
+   */
   join() {
     clearTimeout(this.timer);
+    if (this.session && !this.session.closed) return;
     const session = open(this.target, { ...this.wish, keepSeat: `inspector ${this.target}` });
     this.session = session;
     this.told.began(session);
