@@ -135,6 +135,16 @@ def test_keys_fly_and_a_window_without_focus_lets_go(server: GameServer, browser
     until(page, f"!{MINE}.row.thrusting && tickwire.session.world.table('Bullet').size === 0")
 
 
+def test_of_two_keys_for_the_same_one_may_be_let_go(server: GameServer, browser_page: OpenPage) -> None:
+    page = play(browser_page, server.url, "Ada")
+    page.keyboard.down("ArrowUp")
+    page.keyboard.down("KeyW")
+    page.keyboard.up("KeyW")
+    assert page.evaluate("tickwire.game.table.controls.read(0).thrust")
+    page.keyboard.up("ArrowUp")
+    assert not page.evaluate("tickwire.game.table.controls.read(0).thrust")
+
+
 @pytest.mark.slow
 def test_a_gamepad_flies_and_may_come_and_go(server: GameServer, browser_page: OpenPage) -> None:
     page = play(browser_page, server.url, "Ada")
@@ -224,6 +234,40 @@ def test_a_lost_connection_and_a_page_loaded_again_come_back_to_the_same_ship(
     assert page.evaluate(f"[tickwire.session.player, {MINE}.row.id]") == before
 
 
+def test_a_lost_connection_has_the_keys_also_of_who_talks(relay: Relay, browser_page: OpenPage) -> None:
+    page = play(browser_page, f"http://127.0.0.1:{relay.port}", "Ada", expect_errors=LOST)
+    page.keyboard.press("Enter")
+    page.keyboard.type("half a li")
+    page.evaluate("window.dispatchEvent(new Event('blur'))")  # another window was looked at
+    assert page.locator("#chat-text").input_value() == "half a li"
+    relay.down()
+    until(page, "!document.getElementById('notice').hidden && document.activeElement.id === 'notice'")
+    page.keyboard.press("Enter")
+    assert not page.locator("#chat").is_visible()
+
+
+def test_who_tries_again_and_again_tries_once(server: GameServer, browser_page: OpenPage) -> None:
+    page = browser_page(server.url + "/arena/", expect_errors=LOST, **SMALL)
+    server.kill()
+    page.get_by_role("button", name="Play", exact=True).click()
+    again = page.get_by_role("button", name="Try now")
+    again.wait_for()
+    page.evaluate("""() => {
+        window.tries = 0;
+        window.WebSocket = class extends EventTarget {
+            constructor() {
+                super();
+                window.tries += 1;
+                this.readyState = 0;
+            }
+            close() {}
+        };
+    }""")
+    for _ in range(3):
+        again.click()
+    assert page.evaluate("window.tries") == 1
+
+
 def test_a_server_that_was_killed_is_joined_again(server: GameServer, browser_page: OpenPage) -> None:
     page = play(browser_page, server.url, "Ada", expect_errors=LOST)
     page.evaluate("window.before = tickwire.session")
@@ -271,6 +315,68 @@ def test_a_match_that_ends_a_kick_and_a_full_room_are_told_in_words(
         assert page.locator("#notice-text").inner_text() == text
         page.get_by_role("button", name="Play again").click()
         until(page, "document.getElementById('notice').hidden && tickwire.session.joined")
+
+
+def test_hostile_links_names_and_talk(server: GameServer, browser_page: OpenPage) -> None:
+    page = browser_page(f"{server.url}/arena/?room=&name={'%F0%9F%9A%80' * 40}", **SMALL)
+    playing(page, "\N{ROCKET}" * 6)  # as much as a ship's name holds
+    # Letters that turn the direction of what follows turn the name, and nothing else.
+    page = play(browser_page, server.url, "\u202e<b>x</b>", **SMALL)
+    page.keyboard.press("Enter")
+    page.keyboard.type("<i>hello</i>")
+    page.keyboard.press("Enter")
+    until(page, "document.getElementById('feed').innerText.includes('<i>hello</i>')")
+    ends = page.evaluate("""() => {
+        const name = [...document.querySelectorAll("#feed b")].find((each) => each.nextSibling.data === "<i>hello</i>");
+        const text = document.createRange();
+        text.selectNode(name.nextSibling);
+        return [name.getBoundingClientRect().right, text.getBoundingClientRect().left];
+    }""")
+    assert ends[0] <= ends[1] + 1
+
+
+@pytest.mark.parametrize("kept", ["'{ bad'", "'3'", "null"])
+def test_a_page_that_may_keep_nothing_or_kept_nonsense_works(
+    kept: str, server: GameServer, browser_page: OpenPage
+) -> None:
+    page = browser_page("", **SMALL)
+    storage = f"{{ getItem: () => {kept}, setItem() {{}}, removeItem() {{}} }}" if kept != "null" else "null.no"
+    page.add_init_script(f"""for (const name of ["localStorage", "sessionStorage"]) {{
+        Object.defineProperty(window, name, {{ get: () => ({storage}) }});
+    }}""")
+    page.goto(server.url + "/arena/")
+    for _ in range(2):
+        until(page, "window.tickwire?.overlay && document.getElementById('rooms-state').innerText.includes('first')")
+        page.wait_for_load_state("networkidle")
+        page.reload()
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(page, f"{MINE} && tickwire.game.snapshots.tick !== null")
+
+
+#: Boxes of the screen that lie on each other, by their ids.
+OVERLAPS = """() => {
+    const boxes = ["clock", "scores", "corner", "health", "talk", "map"].map((id) => {
+        const { left, top, right, bottom } = document.getElementById(id).getBoundingClientRect();
+        return { id, left, top, right, bottom };
+    });
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => meet(a, b)).map((b) => `${a.id} ${b.id}`));
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("touch", [False, True])
+def test_nothing_lies_on_anything_in_windows_of_all_widths(
+    touch: bool, server: GameServer, browser_page: OpenPage
+) -> None:
+    page = play(browser_page, server.url, "Ada", has_touch=touch, is_mobile=touch, reduced_motion="reduce")
+    page.evaluate("tickwire.game.table.hud.tellNote('something to read. '.repeat(5))")
+    for width in (320, 360, 361, 390, 480, 560, 800, 1084, 1180):
+        page.set_viewport_size({"width": width, "height": 640})
+        page.wait_for_timeout(50)
+        assert page.evaluate(OVERLAPS) == [], width
+    page.evaluate("tickwire.game.table.view.camera.shake(14)")
+    assert page.evaluate("tickwire.game.table.view.camera.shakes") == 0  # for who asked for less motion
 
 
 def test_no_server_is_told_on_the_join_screen(server: GameServer, browser_page: OpenPage) -> None:

@@ -8,6 +8,8 @@ const PULL = 7;
 const AREA = 1180 * 740;
 /** The world's copies must not meet in the picture. */
 const WIDEST = WORLD - 120;
+/** Whether people ask for less motion; they may change their minds at any time. */
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Camera {
   constructor() {
@@ -50,7 +52,7 @@ export class Camera {
 
   /** @param {number} strength in units of the world */
   shake(strength) {
-    this.shakes = Math.min(16, this.shakes + strength);
+    if (!calm.matches) this.shakes = Math.min(16, this.shakes + strength);
   }
 
   /** @param {number} seconds since the last time */

@@ -246,7 +246,7 @@ requestAnimationFrame(picture);
 function wishAtOnce() {
   const kept = memory.get(PLAYING, "sessionStorage");
   const [navigation] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
-  if (kept && navigation?.type === "reload") return kept;
+  if (typeof kept?.name === "string" && navigation?.type === "reload") return kept;
   const given = address.get("name");
   const name = given && cut(given, NAME_BYTES); // a link may say anything
   if (name !== null) joinScreen.name.value = name;
