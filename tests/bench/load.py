@@ -24,7 +24,10 @@ class KeysBot(Bot):
         self._salt = seed
         self._sent = 0
 
-    def decide(self, world: Replica | None) -> list[Any]:
+    def on_frame(self, world: Replica) -> list[Any]:
+        return self.without_world()
+
+    def without_world(self) -> list[Any]:
         self._sent += 1
         keys = (self._sent >> 4) + self._salt
         aim = ((self._sent * 0.05 + self._salt) % math.tau) / math.pi - 1

@@ -18,6 +18,7 @@ PACKAGES = {
 OURS = frozenset(PACKAGES)
 THIRD_PARTY = frozenset(
     {"trio", "trio_websocket", "wsproto", "msgpack", "msgspec", "numpy", "click", "pythonjsonlogger", "pytest", "h11"}
+    | {"rich", "hdrh", "psutil", "jinja2", "junitparser", "matplotlib"}
 )
 PURE = frozenset({"msgpack", "msgspec", "numpy"})
 #: Parts of the standard library with which a module touches the world outside.
@@ -82,7 +83,21 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         | {"gameserver.sync", "gameserver.world"}
     ),
     "gameclient": PURE | {"trio", "wsproto", "gameprotocol"},
-    "gamebots": PURE | {"trio", "click", "gameprotocol", "gameclient"},
+    # Load tests: what decides and measures below, what moves bytes and starts processes above it, commands on top.
+    "gamebots": PURE | {"gameprotocol", "gameclient"},
+    "gamebots.measures": frozenset({"numpy", "hdrh"}),
+    "gamebots.conditioner.proxy": frozenset({"trio", "gamebots.conditioner"}),
+    "gamebots.swarm": frozenset({"trio", "gamebots", "gameclient"}),
+    "gamebots.worker": frozenset({"trio", "gamebots"}),
+    "gamebots.figures": frozenset({"psutil", "gamebots"}),
+    "gamebots.live": frozenset({"rich", "gamebots.plan", "gamebots.units"}),
+    "gamebots.text": frozenset({"rich", "gamebots"}),
+    "gamebots.junit": frozenset({"click", "junitparser", "gamebots"}),
+    "gamebots.report": frozenset({"numpy", "hdrh", "jinja2", "matplotlib", "gamebots"}),
+    "gamebots.curve": frozenset({"rich", "gamebots"}),
+    "gamebots.commands": frozenset({"trio", "click", "psutil", "rich", "gamebots"}),
+    "gamebots.cli": frozenset({"click", "gamebots"}),
+    "gamebots.__main__": frozenset({"gamebots.cli"}),
 }
 #: Parts that may touch no socket, clock or thread at all.
 PURE_PARTS = (

@@ -1,75 +1,133 @@
-"""One bot's connection: hello, frames in, inputs out, and what they took. Does not wait and knows no clock."""
+"""One bot in its room: joins, takes frames in, sends inputs, comes back, and measures. Never waits, has no clock.
+
+The connections themselves are the client library's (`gameclient.Way`); what a session does for a front end besides is
+left out, so that a thousand bots fit into one process.
+"""
 
 from __future__ import annotations
 
 import math
+import traceback
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from gamebots.bots import Bot, MakeBot, make_bot
-from gameclient import ClientLink
+from gamebots.bots import Bot, MakeBot
+from gamebots.measures import Counts
+from gamebots.room_clock import RoomClock
+from gameclient import ClientLink, Dropped, Way, patience_seconds, return_hello
 from gameprotocol import (
     BaselineError,
     Frame,
+    FrameHeader,
     Hello,
     Kind,
     ProtocolError,
     Replica,
+    Returned,
     Welcome,
     decode_frame_header,
     encode_acknowledge,
     encode_input,
+    encode_message,
     encode_resync,
     limits,
     message_kind,
     unpack_from_server,
 )
 
+#: How long joining may take, in seconds; a crowd that comes at once waits at the server's door for a while.
+JOIN_SECONDS: Final = 30.0
 #: A bot whose inputs are at most so far apart, in ticks, acknowledges with the next one.
 _INPUT_TICKS: Final = 1.5
 #: A room that ticks when something happens does so as often in a second at most.
 _EVENT_RATE: Final = 60.0
 #: Inputs whose answer is awaited, per bot; older ones are given up as lost to a server that does not answer.
 _AWAITED_INPUTS: Final = 256
+#: Messages that are kept to be sent again after a return.
+_KEPT_MESSAGES: Final = 32
+#: Every so many frames one is looked at for the round trip.
+_ROUND_TRIP_FRAMES: Final = 8
+
+#: Finds the clock of a room by its name, its id and its period in seconds.
+FindClock = Callable[[str, str, float], RoomClock]
 
 
 class BotConnection:
-    """Plays one player over one link.
+    """Plays one player, over as many connections as it takes.
 
     Args:
-        link: a link that is being opened.
-        index: which bot this is; seeds its choices.
-        holds_replica: whether it decodes the state and plays by it, or reads frame headers alone and plays blindly.
+        number: which bot this is; seeds its choices with ``seed``.
+        make_link: a new link to the room.
         make_bot: makes what decides, when the schema is known.
+        find_clock: the clock that all bots of a room share.
+        holds_replica: whether it decodes the state and plays by it, or reads frame headers alone and plays blindly.
+        token: given to the server with each hello.
+        seed: of all bots' choices. chance: gives numbers from 0.0 to below 1.0, for when to come back.
+        rate: inputs a second.
 
     Attributes:
-        joined: the welcome has come.
+        way: its connections, None before it joins and after it has left.
+        playing: it has its newest connection's first frame.
         replica: what it sees, None without one.
-        frames: states received. skipped_frames: those of them that did not fit to what the replica held.
-        coalesced_ticks: ticks that the server merged into later frames.
-        latencies: seconds from sending an input to holding a frame that says it was applied, since they were last taken
-            away.
-        tick: of the newest frame that was applied. messages: received.
+        tick: of the newest frame that was applied.
+        news: what has happened since somebody took it away: "joined", "refused", "lost", "returned", "failed".
+        why: of the newest of "refused", "lost" and "failed".
+        latencies, ages, gaps, connects, joins, returns: durations in seconds since they were taken away.
     """
 
-    def __init__(self, link: ClientLink, index: int, holds_replica: bool, make_bot: MakeBot = make_bot) -> None:
-        self.link = link
-        self.joined = False
+    def __init__(
+        self,
+        number: int,
+        make_link: Callable[[], ClientLink],
+        make_bot: MakeBot,
+        find_clock: FindClock,
+        *,
+        holds_replica: bool = True,
+        token: str | None = None,
+        seed: int = 0,
+        chance: Callable[[], float] = lambda: 0.5,
+        rate: float = 20.0,
+    ) -> None:
+        self.number = number
+        self.way: Way | None = None
+        self.playing = False
         self.replica: Replica | None = None
-        self.frames = 0
-        self.skipped_frames = 0
-        self.coalesced_ticks = 0
         self.tick = 0
-        self.messages = 0
+        self.news: list[str] = []
+        self.why = ""
         self.latencies: list[float] = []
-        self._index = index
-        self._holds_replica = holds_replica
+        self.ages: list[float] = []
+        self.gaps: list[float] = []
+        self.connects: list[float] = []
+        self.joins: list[float] = []
+        self.returns: list[float] = []
+        self._make_link = make_link
         self._make_bot = make_bot
+        self._find_clock = find_clock
+        self._holds_replica = holds_replica
+        self._hello = Hello(name=f"bot {number}", token=token, client="gamebots")
+        self._seed = seed
+        self._chance = chance
+        self._rate = rate
+        self._counts = Counts()  # but what is counted elsewhere until this connection ends
+        self._stalled = False
+        self._cut = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """What is of one seat."""
         self._bot: Bot | None = None
+        self._clock: RoomClock | None = None
+        self.replica = None
+        self.playing = False
+        self.tick = 0
+        self._welcomed = False
+        self._began = 0.0
+        self._connecting_since: float | None = None
+        self._lost_at = 0.0
         self._sequence = 0
         self._awaited: deque[tuple[int, float]] = deque(maxlen=_AWAITED_INPUTS)
-        self._values: list[object] = []
-        self._decide_in = 0
         self._takes_input = False
         self._tick_seconds = 0.05
         self._best_latency = 0.0
@@ -79,33 +137,130 @@ class BotConnection:
         self._acknowledged = 0
         self._last_input = -math.inf
         self._input_interval = 0.0  # between the two newest
+        self._last_frame: float | None = None
+        self._received_messages = 0
+        self._said: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_MESSAGES)
+        self._spoken = 0
 
-    def say_hello(self, token: str | None = None) -> None:
-        """The link is open: ask for a seat."""
-        self.link.write(Hello(name=f"bot {self._index}", token=token, client="gamebots").encode())
+    # -- what a script asks for
+
+    def join(self, now: float) -> bool | None:
+        """Begin to join; True when it plays already, None while it is on its way (``news`` tells)."""
+        if self.way is not None:
+            return True if self.playing and not self.way.returning.active else None
+        self._forget()
+        self._began = self._connecting_since = now
+        self.way = Way(
+            self._make_link,
+            self._make_hello,
+            now=now,
+            join_seconds=JOIN_SECONDS,
+            chance=self._chance,
+            wake=_nothing,
+        )
+        return None
+
+    def leave(self, now: float) -> None:
+        """Say goodbye."""
+        if self.way is not None:
+            self.way.leave(1000, "")
+            self._over()
+
+    def drop(self, now: float) -> None:
+        """Cut the connection without a word."""
+        if self.way is not None and not self.way.link.closed:
+            self._cut = True
+            self.way.link.give_up("cut by the scenario")
+            self.tend(now)
+            self._cut = False
+
+    def stall(self, stalled: bool) -> None:
+        """Read and say nothing, or go on."""
+        self._stalled = stalled
+
+    # -- what drives it
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing is to be read for now."""
+        return self._stalled
+
+    @property
+    def link(self) -> ClientLink | None:
+        """The newest link."""
+        return None if self.way is None else self.way.link
 
     def receive(self, now: float) -> None:
-        """Take what has come.
+        """Go on with connecting, and take what has come.
 
         Args:
             now: the time of the caller's clock, in seconds.
         """
-        link = self.link
-        for payload in link.receive():
-            kind = message_kind(payload)
-            try:
-                if kind == Kind.FRAME:
-                    self._take_frame(payload, now)
-                elif kind == Kind.WELCOME:
-                    self._take_welcome(payload)
-                else:
-                    self.messages += kind == Kind.MESSAGE
-            except ProtocolError as error:
-                link.close(error.code, error.reason)
-                return
-        longest = _INPUT_TICKS * self._tick_seconds
-        if self.tick > self._acknowledged and (self._input_interval > longest or now - self._last_input > longest):
-            self._acknowledge(now)
+        way = self.way
+        if way is None or self._stalled:
+            return
+        payloads = way.read(now)
+        if self._connecting_since is not None and way.link.opened:
+            self.connects.append(now - self._connecting_since)
+            self._connecting_since = None
+        if payloads:
+            self._take(payloads, now)
+        if way.link.closed or not self.playing:
+            self.tend(now)
+
+    def tend(self, now: float) -> None:
+        """See whether the connection is lost, and make a new one when it is time."""
+        way = self.way
+        if way is None or self._stalled:
+            return
+        dropped = way.check(now, self.playing)
+        if dropped is not None:
+            self._note_loss(dropped, now)
+        elif way.ended is not None:
+            lost = self.playing and not way.returning.active
+            self.why = f"{way.ended.code} {way.ended.reason}".strip()
+            if way.returning.active or lost:
+                if lost and not self._cut:
+                    self._counts.disconnects += 1
+                    self.news.append("lost")
+            else:
+                self.news.append("refused")
+            self._over()
+            self.news.append("over")
+
+    def _note_loss(self, dropped: Dropped, now: float) -> None:
+        self._lost_at = now
+        self._awaited.clear()
+        if not self._cut:
+            self.why = f"{dropped.code} {dropped.reason}".strip()
+            self._counts.disconnects += 1
+            self.news.append("lost")
+
+    def _over(self) -> None:
+        """It is in no room any more; the totals of its connections are kept."""
+        self._counts = self.counts()
+        if self.way is not None:
+            self.way.link.release()
+        self.way, self.replica = None, None
+        self.playing = False
+
+    def counts(self) -> Counts:
+        """Totals so far."""
+        total = Counts(*(getattr(self._counts, name) for name in Counts.__dataclass_fields__))
+        if self.way is not None:
+            total.bytes_in += self.way.bytes_in
+            total.bytes_out += self.way.bytes_out
+        if self.replica is not None:
+            total.desyncs += self.replica.desyncs
+            total.hashes += self.replica.hashes_checked
+        return total
+
+    def sample_age(self, now: float) -> None:
+        """Note how old the state is that is held now."""
+        if self.playing and self._clock is not None and self.tick:
+            made = self._clock.made_at(self.tick)
+            if made is not None:
+                self.ages.append(max(0.0, now - made))
 
     def send_input(self, now: float) -> None:
         """Decide and send; what a bot does once a tick.
@@ -113,39 +268,123 @@ class BotConnection:
         A server applies one input a tick, so one that came too many would wait in front of all later ones for ever. As
         a good client does, a bot therefore leaves one out when more are unanswered than its best latency explains.
         """
-        if not self._takes_input or self._bot is None:
+        way, bot = self.way, self._bot
+        if bot is None or way is None or not self.playing or self._stalled or way.returning.active:
             return
-        if len(self._awaited) >= self._most_awaited:
+        if not self._takes_input or len(self._awaited) >= self._most_awaited:
             if self.tick > self._acknowledged:
                 self._acknowledge(now)
+            if self._takes_input:
+                return
+        values = self._ask(bot.next_input, self.replica)
+        if values is None or self.way is None:
             return
-        self._decide_in -= 1
-        if self._decide_in <= 0 or not self._values:
-            self._decide_in = self._bot.decision_ticks
-            self._values = self._bot.decide(self.replica)
+        self._say(bot)
+        if self._takes_input:
+            self._send(values, now)
+
+    def _send(self, values: list[Any], now: float) -> None:
+        assert self.way is not None
         self._sequence += 1
-        if self.link.write(encode_input(self._sequence, 0, self.tick, _microseconds(now), self._values)):
+        if self.way.write(encode_input(self._sequence, 0, self.tick, _microseconds(now), values)):
             self._awaited.append((self._sequence, now))
             self._acknowledged = self.tick
             if self._sequence > 1:
                 self._input_interval = now - self._last_input
             self._last_input = now
 
+    def _ask(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call what an author wrote; None when it failed, which costs the bot its place."""
+        try:
+            return hook(*arguments)
+        except Exception as error:
+            self.why = _describe(error)
+            self.news.append("failed")
+            self.leave(0.0)
+            return None
+
+    def _say(self, bot: Bot) -> None:
+        assert self.way is not None
+        for kind, payload in bot.take_sent():
+            self._spoken += 1
+            message = encode_message(kind, payload, self._spoken)
+            self._said.append((self._spoken, message))
+            self.way.write(message)
+
     def _acknowledge(self, now: float) -> None:
         """Say how far the bot is when no input says it soon: a server holds frames back until it knows."""
-        if self.link.write(encode_acknowledge(self.tick, _microseconds(now))):
+        assert self.way is not None
+        if self.way.write(encode_acknowledge(self.tick, _microseconds(now))):
             self._acknowledged = self.tick
 
+    # -- what comes
+
+    def _make_hello(self) -> Hello:
+        way = self.way
+        if way is None or way.seat is None:
+            return self._hello
+        self._resyncing = False
+        usable = self.tick if self.playing else 0
+        return return_hello(self._hello, way.seat, usable, self._received_messages)
+
+    def _take(self, payloads: list[bytes], now: float) -> None:
+        for payload in payloads:
+            kind = message_kind(payload)
+            try:
+                if kind == Kind.FRAME:
+                    self._take_frame(payload, now)
+                elif kind in (Kind.MESSAGE, Kind.REPLY):
+                    self._take_message(kind, payload)
+                elif kind == Kind.WELCOME:
+                    self._take_welcome(payload)
+                elif kind == Kind.RETURNED:
+                    self._take_returned(payload, now)
+            except ProtocolError as error:
+                if self.way is not None:
+                    self.way.link.close(error.code, error.reason)
+                return
+            if self.way is None:
+                return  # the bot's own code failed, and it has left
+        longest = _INPUT_TICKS * self._tick_seconds
+        if self.tick > self._acknowledged and (self._input_interval > longest or now - self._last_input > longest):
+            self._acknowledge(now)
+
     def _take_welcome(self, payload: bytes) -> None:
+        assert self.way is not None
         welcome = Welcome.from_items(unpack_from_server(payload))
         schema = welcome.read_schema()
-        self._bot = self._make_bot(schema, welcome.player, self._index)
+        self.way.welcomed(seat=welcome.seat, seat_seconds=welcome.seat_seconds, spectator=welcome.spectator)
         self._takes_input = schema.input is not None
-        self._tick_seconds = 1.0 / (welcome.tick_rate or _EVENT_RATE)
+        period = 1.0 / welcome.tick_rate if welcome.tick_rate else 0.0
+        self._tick_seconds = period or 1.0 / _EVENT_RATE
         self._message_bytes = welcome.message_bytes
+        self._clock = self._find_clock(welcome.room, welcome.room_id, period)
         if self._holds_replica:
             self.replica = Replica(schema, welcome.player)
-        self.joined = True
+        bot = self._ask(self._make_bot, schema, welcome.player, self._seed + self.number)
+        if bot is not None:
+            bot.number, bot.rate = self.number, self._rate
+            self._bot = bot
+            self._ask(bot.on_join)
+
+    def _take_returned(self, payload: bytes, now: float) -> None:
+        assert self.way is not None
+        answer = Returned.from_items(unpack_from_server(payload))
+        self.way.returned(now, answer.seat, answer.seat_seconds)
+        self._sequence = max(answer.inputs, 0)  # what had not come is of no use any more, and its numbers are free
+        for number, message in self._said:
+            if number > answer.messages:
+                self.way.write(message)
+        self._last_input = now
+        self.news.append("returned")
+
+    def _take_message(self, kind: int, payload: bytes) -> None:
+        self._received_messages += 1
+        if kind == Kind.MESSAGE:
+            self._counts.messages += 1
+            if self._bot is not None:
+                items = unpack_from_server(payload)
+                self._ask(self._bot.on_message, *items[1:3])
 
     def _take_frame(self, payload: bytes, now: float) -> None:
         if self.replica is None:
@@ -154,38 +393,86 @@ class BotConnection:
         else:
             frame = Frame.from_items(unpack_from_server(payload))
             header = frame.header
-            self._apply(self.replica, frame)
-            self.tick = self.replica.tick
-        self.frames += 1
+            if not self._apply(self.replica, frame):
+                return
+            self.tick = header.tick
+        counts = self._counts
+        counts.frames += 1
         if header.back > 1:
-            self.coalesced_ticks += header.back - 1
+            counts.skipped_ticks += header.back - 1
+        clock = self._clock
+        if clock is not None:
+            clock.note(header.tick, now, header.waited_us if header.back == 1 else None)
+            if header.client_time is not None and not counts.frames % _ROUND_TRIP_FRAMES:
+                clock.note_round_trip(_round_trip(header, now))
+        if self._last_frame is not None:
+            self.gaps.append(now - self._last_frame)
+        self._last_frame = now
+        self._settle_inputs(header.sequence, now)
+        if not self.playing:
+            self._first_frame(now)
+        elif self._lost_at:
+            self.returns.append(now - self._lost_at)
+            self._lost_at = 0.0
+
+    def _first_frame(self, now: float) -> None:
+        assert self.way is not None
+        self.playing = True
+        self.joins.append(now - self._began)
+        self.news.append("joined")
+        period = self._clock.period if self._clock is not None else 0.0
+        patience = patience_seconds(period, self.way.seat is not None) if period else math.inf
+        self.way.expect_frames(now, patience)
+
+    def _settle_inputs(self, sequence: int, now: float) -> None:
         awaited = self._awaited
-        while awaited and awaited[0][0] <= header.sequence:
+        while awaited and awaited[0][0] <= sequence:
             latency = now - awaited.popleft()[1]
             self.latencies.append(latency)
             if not self._best_latency or latency < self._best_latency:
                 self._best_latency = latency
                 self._most_awaited = 2 + math.ceil(latency / self._tick_seconds)
 
-    def _apply(self, replica: Replica, frame: Frame) -> None:
+    def _apply(self, replica: Replica, frame: Frame) -> bool:
+        """Whether the frame fitted."""
         try:
             replica.apply(frame)
         except BaselineError:
-            self.skipped_frames += 1
+            self._counts.unapplied += 1
             self._ask_for_full(encode_resync(replica.tick, 0, 0))
-            return
+            return False
         self._resyncing = self._resyncing and frame.header.back > 0
-        if frame.hash is not None and not replica.check(frame):
-            found = replica.hash()
-            report = encode_resync(replica.tick, frame.hash, found, replica.digests())
-            fits = len(report) <= self._message_bytes
-            self._ask_for_full(report if fits else encode_resync(replica.tick, frame.hash, found))
+        if not replica.check(frame):
+            assert frame.hash is not None
+            digests = replica.digests()
+            resync = encode_resync(replica.tick, frame.hash, replica.hash(), digests)
+            if len(resync) > self._message_bytes:
+                resync = encode_resync(replica.tick, frame.hash, replica.hash())
+            self._ask_for_full(resync)
+        return True
 
     def _ask_for_full(self, resync: bytes) -> None:
-        if not self._resyncing:
+        if not self._resyncing and self.way is not None:
             self._resyncing = True
-            self.link.write(resync)
+            self.way.write(resync)
 
 
 def _microseconds(now: float) -> int:
     return int(now * 1e6) & 0xFFFFFFFF
+
+
+def _round_trip(header: FrameHeader, now: float) -> float:
+    """Seconds to the server and back, as the header tells."""
+    took_us = (_microseconds(now) - (header.client_time or 0)) & 0xFFFFFFFF
+    return max(0.0, (took_us - (header.waited_us or 0)) / 1e6)
+
+
+def _describe(error: Exception) -> str:
+    """What an author needs to find the line: the error, and the last place in a file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno}, in {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _nothing() -> None:
+    """Nobody waits for writability: what a link keeps goes out with its next call."""

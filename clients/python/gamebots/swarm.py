@@ -1,4 +1,4 @@
-"""Drives all bots from one loop: a few system calls a bot and tick, and no task for each.
+"""Drives all bots of one process from one loop: a few system calls a bot and tick, and no task for each.
 
 The period of a tick is cut into slices. In each slice the bots whose sockets have something read it, and a share of the
 bots sends its inputs, so that the server sees them spread over the period as it would those of people.
@@ -6,205 +6,321 @@ bots sends its inputs, so that the server sees them spread over the period as it
 
 from __future__ import annotations
 
+import gc
+import heapq
+import math
 import os
+import random
 import selectors
 import ssl
 import time
-from collections import Counter
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final
 
 import trio
 
-from gamebots.bots import MakeBot, make_bot
-from gamebots.connection import BotConnection
-from gamebots.report import Totals, make_report
+from gamebots.bots import MakeBot
+from gamebots.conditioner import Conditioner
+from gamebots.conductor import Conductor
+from gamebots.connection import JOIN_SECONDS, BotConnection
+from gamebots.ledger import Ledger
+from gamebots.loading import make_bot
+from gamebots.measures import Measured, Second
+from gamebots.plan import Plan
+from gamebots.room_clock import RoomClock
+from gamebots.scenarios import SCENARIOS, Scenario
 from gameclient import ClientLink
 
-#: Slices of a period; at 20 Hz one lasts 5 ms, which is also how exact latencies are.
-SLICES: Final = 10
-#: Connections that may be under way at once; a listener's backlog is longer.
-CONNECTING_AT_ONCE: Final = 64
-#: How long all bots may take to join, in seconds, besides 10 ms for each.
-JOIN_SECONDS: Final = 20.0
-#: All bots up to this number hold a replica; beyond it only a sample does, so that this tool is not the limit.
-REPLICAS_FOR_ALL: Final = 200
-REPLICA_SAMPLE: Final = 50
+#: Slices of a period; at 20 Hz one lasts 2 ms, which is also how exact latencies are.
+SLICES: Final = 25
+#: So many bots on their way in, or back, are looked at in each slice, all of them in turn.
+_CONNECTING_AT_ONCE: Final = 64
+#: Between the last bot's first frame and the begin of measuring, in seconds.
+SETTLE_SECONDS: Final = 1.0
 
 
 class Swarm:
-    """Many bots in one room.
+    """Many bots in the rooms of one URL.
 
     Args:
-        url: of the room.
-        count: how many bots.
-        replicas: how many of them decode the state and play by it; None for all up to `REPLICAS_FOR_ALL`, else
-            `REPLICA_SAMPLE`.
-        rate: inputs per second and bot.
+        plan: what to do; ``processes`` is of no interest here.
+        numbers: which of the plan's bots are this process's.
+        scenario: what they do with their connections.
         make_bot: makes what decides for a bot from the room's schema, its player number and its seed.
         mask_source: see `ClientLink`.
-        token: given to the server with each hello.
         tls: for wss://, None for the system's certificates and checks.
-        clock: seconds.
+        clock: seconds, the same for all processes of a machine.
     """
 
     def __init__(
         self,
-        url: str,
-        count: int,
+        plan: Plan,
+        numbers: Sequence[int] | None = None,
         *,
-        replicas: int | None = None,
-        rate: float = 20.0,
+        scenario: Scenario | None = None,
         make_bot: MakeBot = make_bot,
         mask_source: Callable[[int], bytes] = os.urandom,
-        token: str | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.url = url
-        self.count = count
-        self.disconnects: Counter[str] = Counter()
-        self._replicas = replicas if replicas is not None else (count if count <= REPLICAS_FOR_ALL else REPLICA_SAMPLE)
-        self._slice_seconds = 1.0 / rate / SLICES
-        self._make_bot = make_bot
-        self._mask_source = mask_source
-        self._token = token
-        self._tls = tls
+        self.plan = plan
+        numbers = range(plan.count) if numbers is None else numbers
+        self._scenario = scenario or SCENARIOS[plan.scenario](plan.count, plan.seconds, plan.ramp, plan.seed)
         self._clock = clock
+        self._mask_source = mask_source
+        self._tls = tls
+        dice = random.Random(f"{plan.seed} {numbers[0] if numbers else 0}")
+        self._wrap = None if plan.link is None else Conditioner(plan.link, dice, clock)
+        self._clocks: dict[tuple[str, str], RoomClock] = {}
+        every = plan.count / plan.replica_count if plan.replica_count else math.inf
+        self.bots = {
+            number: BotConnection(
+                number,
+                self._make_link,
+                make_bot,
+                self._find_clock,
+                holds_replica=number % every < 1,
+                token=plan.token,
+                seed=plan.seed,
+                chance=dice.random,
+                rate=plan.rate,
+            )
+            for number in numbers
+        }
+        groups = {number: self._scenario.group(number) for number in numbers}
+        self.ledger = Ledger(self.bots, groups, self._clocks)
+        self._conductor: Conductor | None = None
         self._selector = selectors.DefaultSelector()
-        self._waiting: list[BotConnection] = []
-        self._playing: list[BotConnection] = []
+        self._watched: dict[int, int] = {}  # descriptor by bot, of those whose sockets are watched
+        self._on_the_way: dict[int, BotConnection] = {}  # connecting, joining, or away
+        self._due: list[tuple[float, int]] = []  # conditioned links, when something comes out of them
         self._slices: list[list[BotConnection]] = [[] for _ in range(SLICES)]
-        self._started = 0
+        for index, bot in enumerate(self.bots.values()):
+            self._slices[index % SLICES].append(bot)
+        self._slice_seconds = 1.0 / plan.rate / SLICES
+        self._lateness: list[float] = []
+        self._stop = False
 
-    @property
-    def joined(self) -> int:
-        """Bots that have their welcome and their connection."""
-        return sum(connection.joined for connection in self._playing)
-
-    async def run(self, seconds: float, on_progress: Callable[[float], None] | None = None) -> dict[str, Any]:
-        """Connect all, let them play for ``seconds``, and report.
+    async def run(
+        self,
+        seconds: float | None = None,
+        *,
+        on_second: Callable[[Second], None] | None = None,
+        begin_at: Callable[[float], float | None] | None = None,
+        start: float | None = None,
+    ) -> Measured:
+        """Let all come as the scenario says, then measure.
 
         Args:
-            seconds: measured time; it begins when all have joined (or cannot), after one second of play.
-            on_progress: told the seconds that have passed of it, about five times a second.
-        Raises:
-            OSError: the first bot's address is unknown.
+            seconds: measured time; None for the plan's.
+            on_second: told what each second was like.
+            begin_at: asked, with the time now, once all bots are in or have failed, when measuring begins; None for not
+                known yet. It is begun at whole seconds from ``start``.
+            start: when the ramp begins, for several processes to begin at once; seconds of the clock.
 
         Cancellation: connections are dropped without a goodbye.
         """
+        seconds = self.plan.seconds if seconds is None else seconds
+        start = self._clock() if start is None else start
         try:
-            await self._join_all()
-            await self._play(1.0)
-            for connection in self._playing:
-                connection.latencies.clear()
-            before, cpu_before, began = Totals(self._playing), time.process_time(), self._clock()
-            await self._play(seconds, on_progress)
-            after, cpu_after, ended = Totals(self._playing), time.process_time(), self._clock()
-            return make_report(
-                url=self.url,
-                asked=self.count,
-                connections=[connection for connection in self._playing if connection.joined],
-                disconnects=dict(self.disconnects),
-                before=before,
-                after=after,
-                latencies=[latency for connection in self._playing for latency in connection.latencies],
-                seconds=ended - began,
-                cpu_seconds=cpu_after - cpu_before,
-            )
+            await self._come(start, on_second, begin_at or _soon)
+            await self._play(seconds, on_second)
+            return self.ledger.result(self._clock(), interrupted=self._stop)
         finally:
             self._drop_all()
 
-    # -- joining
+    def stop(self) -> None:
+        """End as soon as possible; what has been measured so far is the result."""
+        self._stop = True
 
-    async def _join_all(self) -> None:
-        patience = self._clock() + JOIN_SECONDS + 0.01 * self.count
+    async def _come(
+        self, start: float, on_second: Callable[[Second], None] | None, begin_at: Callable[[float], float | None]
+    ) -> None:
+        await trio.sleep(max(0.0, start - self._clock()))
+        actors = {number: _Actor(self, bot) for number, bot in self.bots.items()}
+        self._conductor = conductor = Conductor(self._scenario, actors, start)
+        self.ledger.start(start)
         slices = _Slices(self._slice_seconds, self._clock)
-        while self._started < self.count or self._waiting or not all(c.joined for c in self._live()):
-            if self._clock() > patience:
+        begin: float | None = None
+        patience = start + _ramp_seconds(self._scenario) + JOIN_SECONDS + SETTLE_SECONDS
+        while not self._stop:
+            now = self._clock()
+            if begin is None and (not conductor.unsettled or now > patience):
+                begin = begin_at(now)
+                begin = None if begin is None else start + math.ceil(begin - start)
+            if begin is not None and now >= begin:
                 break
-            self._start_some()
-            self._advance()
-            self._one_slice(await slices.next())
-        for connection in [*self._waiting, *(c for c in self._live() if not c.joined)]:
-            connection.link.give_up(connection.link.explain_delay() or "no welcome in time")
-        self._sort_out()
+            self._one_slice(await slices.next(), conductor)
+            self._end_second(on_second)
+        self._end_second(on_second)
+        conductor.begin_measuring(self._clock())
+        self._lateness.clear()
+        self.ledger.begin(self._clock())
+        gc.collect()
+        gc.freeze()
 
-    def _live(self) -> list[BotConnection]:
-        return [connection for connection in self._playing if not connection.link.closed]
-
-    def _start_some(self) -> None:
-        while self._started < self.count and len(self._waiting) < CONNECTING_AT_ONCE:
-            holds_replica = self._started < self._replicas
-            link = ClientLink(self.url, tls=self._tls, mask_source=self._mask_source)
-            connection = BotConnection(link, self._started, holds_replica, self._make_bot)
-            self._waiting.append(connection)
-            self._started += 1
-
-    def _advance(self) -> None:
-        still = []
-        for connection in self._waiting:
-            if connection.link.advance():
-                connection.say_hello(self._token)
-                self._selector.register(connection.link.fileno(), selectors.EVENT_READ, connection)
-                self._slices[len(self._playing) % SLICES].append(connection)
-                self._playing.append(connection)
-            elif connection.link.closed:
-                self.disconnects[connection.link.close_reason or "could not connect"] += 1
-            else:
-                still.append(connection)
-        self._waiting = still
-
-    def _sort_out(self) -> None:
-        for connection in self._waiting:
-            self.disconnects[connection.link.close_reason] += 1
-        self._waiting.clear()
-
-    # -- playing
-
-    async def _play(self, seconds: float, on_progress: Callable[[float], None] | None = None) -> None:
+    async def _play(self, seconds: float, on_second: Callable[[Second], None] | None) -> None:
+        assert self._conductor is not None
         slices = _Slices(self._slice_seconds, self._clock)
-        began = told = self._clock()
-        while (now := self._clock()) - began < seconds and self._selector.get_map():
-            self._one_slice(await slices.next())
-            if on_progress is not None and now - told > 0.2:
-                told = now
-                on_progress(now - began)
+        until = self._clock() + seconds
+        while self._clock() < until and not self._stop:
+            self._one_slice(await slices.next(), self._conductor)
+            self._lateness.append(slices.late)
+            self._end_second(on_second)
+        self._end_second(None, even_if_short=True)
 
-    def _one_slice(self, index: int) -> None:
-        """Read what has come, then let one share of the bots send its inputs."""
+    def _end_second(self, on_second: Callable[[Second], None] | None, even_if_short: bool = False) -> None:
+        now = self._clock()
+        if now < self.ledger.next_second and not even_if_short:
+            return
+        second = self.ledger.end_second(now, self._lateness)
+        self._lateness.clear()
+        if on_second is not None:
+            on_second(second)
+        for bot in self.bots.values():
+            if bot.playing:
+                bot.tend(now)  # it may have heard nothing for too long
+                self.look_after(bot, now)
+
+    # -- a slice
+
+    def _one_slice(self, index: int, conductor: Conductor) -> None:
+        """Go on with scripts, read what has come, then let one share of the bots send its inputs."""
         clock = self._clock
+        conductor.advance(clock())
+        if self._on_the_way:
+            self._connect(clock)
         for key, _ in self._selector.select(0):
-            connection = key.data
-            connection.receive(clock())
-            if connection.link.closed:
-                self._lose(connection)
-        for connection in self._slices[index]:
-            if connection.joined:
-                connection.send_input(clock())
+            self._read(key.data, clock())
+        if self._wrap is not None:
+            self._read_due(clock())
+        for bot in self._slices[index]:
+            if bot.playing:
+                now = clock()
+                bot.sample_age(now)
+                bot.send_input(now)
+                if bot.news or self._wrap is not None:
+                    self.look_after(bot, now)
 
-    def _lose(self, connection: BotConnection) -> None:
-        link = connection.link
-        self._selector.unregister(link.fileno())
-        for members in self._slices:
-            if connection in members:
-                members.remove(connection)
-        self.disconnects[f"{link.close_code} {link.close_reason}".strip()] += 1
-        connection.joined = False
-        link.release()
+    def _connect(self, clock: Callable[[], float]) -> None:
+        """Go on with bots that have no open connection, or no frame yet, the longest unlooked-at first."""
+        on_the_way = self._on_the_way
+        for number in list(islice(on_the_way, _CONNECTING_AT_ONCE)):
+            bot = on_the_way.pop(number)
+            now = clock()
+            bot.receive(now)
+            self.look_after(bot, now)
+
+    def _read(self, bot: BotConnection, now: float) -> None:
+        bot.receive(now)
+        link = bot.link
+        if bot.news or link is None or link.closed or self._wrap is not None:
+            self.look_after(bot, now)
+
+    def _read_due(self, now: float) -> None:
+        """Conditioned links: bytes that come out of one are seen by no selector."""
+        due = self._due
+        while due and due[0][0] <= now:
+            _, number = heapq.heappop(due)
+            bot = self.bots[number]
+            if bot.link is not None and bot.link.opened:
+                self._read(bot, now)
+
+    def look_after(self, bot: BotConnection, now: float) -> None:
+        """What has happened to a bot: watch the right socket, tell its script."""
+        number, link = bot.number, bot.link
+        descriptor = link.fileno() if link is not None and link.opened and not link.closed else -1
+        if bot.stalled:
+            descriptor = -1
+        if self._watched.get(number, -1) != descriptor:
+            self._watch(bot, descriptor)
+        if descriptor >= 0 and self._wrap is not None:
+            self._pump(bot, now)
+        if link is not None and descriptor < 0 and not bot.stalled:
+            self._on_the_way[number] = bot
+        for news in self.ledger.take_news(bot):
+            if self._conductor is not None and news in ("joined", "refused", "failed"):
+                if news == "failed":
+                    self._conductor.stop((number,))
+                else:
+                    self._conductor.joined(number, news == "joined", now)
+
+    def _watch(self, bot: BotConnection, descriptor: int) -> None:
+        before = self._watched.pop(bot.number, -1)
+        if before >= 0:
+            self._selector.unregister(before)
+        if descriptor >= 0:
+            self._watched[bot.number] = descriptor
+            self._selector.register(descriptor, selectors.EVENT_READ, bot)
+
+    def _pump(self, bot: BotConnection, now: float) -> None:
+        conditioned = bot.link.conditioned if bot.link is not None else None
+        if conditioned is not None:
+            at = conditioned.pump(now)
+            if at < math.inf:
+                heapq.heappush(self._due, (at, bot.number))
+
+    def _make_link(self) -> ClientLink:
+        return ClientLink(
+            self.plan.url, tls=self._tls, mask_source=self._mask_source, wrap=self._wrap, clock=self._clock
+        )
+
+    def _find_clock(self, room: str, room_id: str, period: float) -> RoomClock:
+        clock = self._clocks.get((room, room_id))
+        if clock is None:
+            clock = self._clocks[room, room_id] = RoomClock(period)
+        return clock
 
     def _drop_all(self) -> None:
-        for connection in [*self._playing, *self._waiting]:
-            if not connection.link.closed:
-                connection.link.close()
-            connection.link.release()
+        for bot in self.bots.values():
+            bot.leave(self._clock())
         self._selector.close()
+        gc.unfreeze()
+
+
+class _Actor:
+    """A bot as its script moves it."""
+
+    def __init__(self, swarm: Swarm, bot: BotConnection) -> None:
+        self._swarm = swarm
+        self._bot = bot
+
+    def join(self, now: float) -> bool | None:
+        done = self._bot.join(now)
+        self._swarm.look_after(self._bot, now)
+        return done
+
+    def leave(self, now: float) -> None:
+        self._bot.leave(now)
+        self._swarm.look_after(self._bot, now)
+
+    def drop(self, now: float) -> None:
+        self._bot.drop(now)
+        self._swarm.look_after(self._bot, now)
+
+    def stall(self, stalled: bool, now: float) -> None:
+        self._bot.stall(stalled)
+        self._swarm.look_after(self._bot, now)
+
+
+def _soon(now: float) -> float:
+    return now + SETTLE_SECONDS
+
+
+def _ramp_seconds(scenario: Scenario) -> float:
+    return scenario.arrival(scenario.count)
 
 
 class _Slices:
-    """Absolute points of time for slices; when they come late, whole periods are left out rather than caught up."""
+    """Absolute points of time for slices; when they come late, whole periods are left out rather than caught up.
+
+    Attributes:
+        late: how late the newest was, in seconds.
+    """
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self.late = 0.0
         self._seconds = seconds
         self._clock = clock
         self._start = clock()
@@ -217,4 +333,5 @@ class _Slices:
         if late > SLICES * self._seconds:
             self._index += int(late / self._seconds / SLICES) * SLICES
         await trio.sleep(max(0.0, -late))
+        self.late = max(0.0, self._clock() - self._start - self._index * self._seconds)
         return self._index % SLICES

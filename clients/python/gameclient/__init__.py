@@ -2,7 +2,8 @@
 
     open       for frame loops (pygame and the like): returns at once, ``pump`` it once per frame
     connect    for trio programs: ``async with``, a task of its own pumps
-    Session    what both give; a load test drives many of them, or bare `ClientLink` objects, from one loop
+    Session    what both give
+    Way        a player's connections to one room, one after the other: for programs that drive a thousand in one loop
 
 It imports the protocol and never the server.
 """
@@ -24,15 +25,18 @@ from gameclient._events import MessageReceived as MessageReceived
 from gameclient._events import MessageRefused as MessageRefused
 from gameclient._events import Returned as Returned
 from gameclient._frame_loop import open as open
+from gameclient._joining import return_hello as return_hello
 from gameclient._link import VANISHED as VANISHED
 from gameclient._link import ClientLink as ClientLink
 from gameclient._requests import RequestPending as RequestPending
+from gameclient._returning import patience_seconds as patience_seconds
 from gameclient._session import Session as Session
 from gameclient._stats import Stats as Stats
 from gameclient._target import LocalTarget as LocalTarget
 from gameclient._target import TargetLike as TargetLike
 from gameclient._trio import TrioSession as TrioSession
 from gameclient._trio import connect as connect
+from gameclient._way import Way as Way
 from gameprotocol import CloseCode as CloseCode
 from gameprotocol import JoinMethod as JoinMethod
 from gameprotocol import Replica as Replica

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 from gameclient._target import Address, Lookup, TargetLike, numeric_addresses, parse_target
 from gameclient._upgrade import RefusedError, Upgrade
@@ -40,6 +40,28 @@ _STILL_CONNECTING: Final = _numbers(
 _CONNECTED: Final = _numbers("EISCONN", "WSAEISCONN") | {0}
 
 
+class SocketLike(Protocol):
+    """What a link needs of a socket that somebody has put something in front of, such as a slow network.
+
+    ``recv`` and ``send`` are those of a socket that does not block.
+    """
+
+    def recv(self, most_bytes: int, /) -> bytes: ...
+
+    def send(self, data: bytes | bytearray, /) -> int: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+    def pump(self, now: float, /) -> float:
+        """Move what is due by ``now`` (seconds); answers when to come back, ``inf`` for when the kernel has more."""
+
+
+#: Puts something in front of a connected socket. If it has a method ``prepare``, that gets the socket before.
+Wrap: TypeAlias = Callable[[socket.socket], SocketLike]
+
+
 class Connector:
     """One attempt to reach a room. ``advance`` until ``done`` or ``failure``; nothing raises because of the peer.
 
@@ -48,6 +70,7 @@ class Connector:
         addresses: where the URL's host is, when that is known; None to look it up.
         tls: for wss://, None for the system's certificates and checks.
         clock: seconds.
+        wrap: what to put in front of the connected socket; with TLS, in front of that.
     Raises:
         ValueError: the target is no WebSocket URL.
 
@@ -55,6 +78,7 @@ class Connector:
         done: the socket is an open WebSocket.
         failure: why there is none and what to do; empty while there is hope.
         sock: the socket, None while there is none; belongs to whoever made the connector.
+        wrapped: what ``wrap`` has put in front of it, and is to be used instead; None without, and not yet.
         upgrade: the handshake; its ``connection`` is set once done.
         rest: bytes that came behind the handshake.
         wants_write: wait until ``sock`` is writable, otherwise until it is readable.
@@ -68,12 +92,14 @@ class Connector:
         addresses: Sequence[Address] | None,
         tls: ssl.SSLContext | None,
         clock: Callable[[], float],
+        wrap: Wrap | None = None,
     ) -> None:
         self.endpoint = parse_target(target)
         self.upgrade = Upgrade(self.endpoint)
         self.done = False
         self.failure = ""
         self.sock: socket.socket | None = None
+        self.wrapped: SocketLike | None = None
         self.rest = b""
         self.wants_write = False
         self.bytes_in = 0
@@ -81,6 +107,7 @@ class Connector:
         self._unsent = self.upgrade.request
         self._tls = tls
         self._clock = clock
+        self._wrap = wrap
         self._address: Address | None = None
         self._addresses: list[Address] = []
         self._attempt_until = 0.0
@@ -89,7 +116,7 @@ class Connector:
         if not isinstance(target, str):
             self.sock = target.open_socket()
             self.sock.setblocking(False)
-            self._step = self._do_upgrade
+            self._step = self._put_before
         else:
             self._step = self._look_up
             known = numeric_addresses(self.endpoint.host, self.endpoint.port) if addresses is None else list(addresses)
@@ -136,6 +163,8 @@ class Connector:
             self._attempt_until = self._clock() + ATTEMPT_SECONDS
             self.sock = socket.socket(*self._address[:3])
             self.sock.setblocking(False)
+            if (prepare := getattr(self._wrap, "prepare", None)) is not None:
+                prepare(self.sock)
         assert self._address is not None
         number = self.sock.connect_ex(self._address[3])
         if number in _CONNECTED:
@@ -164,7 +193,7 @@ class Connector:
             for option, value in _TCP_OPTIONS:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
         if not self.endpoint.tls:
-            self._step = self._do_upgrade
+            self._step = self._put_before
             return
         context = self._tls or ssl.create_default_context()
         self.sock = context.wrap_socket(sock, server_hostname=self.endpoint.host, do_handshake_on_connect=False)
@@ -184,21 +213,30 @@ class Connector:
             why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error
             self.failure = f"TLS with {self.endpoint.authority} failed ({why}): check its certificate, or use ws://"
             return False
+        self._step = self._put_before
+        return True
+
+    def _put_before(self) -> bool:
+        """The connection stands: from here on bytes go through what ``wrap`` makes."""
+        assert self.sock is not None
+        if self._wrap is not None:
+            self.wrapped = self._wrap(self.sock)
         self._step = self._do_upgrade
         return True
 
     def _do_upgrade(self) -> bool:
-        assert self.sock is not None
+        sock = self.sock if self.wrapped is None else self.wrapped
+        assert sock is not None
         if self._unsent:
             try:
-                sent = self.sock.send(self._unsent)
+                sent = sock.send(self._unsent)
             except NOT_NOW:
                 sent = 0
             self.bytes_out += sent
             self._unsent = self._unsent[sent:]
         self.wants_write = bool(self._unsent)
         try:
-            data = self.sock.recv(_READ_BYTES)
+            data = sock.recv(_READ_BYTES)
         except NOT_NOW:
             return False
         if not data:

@@ -21,7 +21,7 @@ from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import RemoteProtocolError
 
-from gameclient._connecting import NOT_NOW, Connector
+from gameclient._connecting import NOT_NOW, Connector, SocketLike, Wrap
 from gameclient._target import Address, TargetLike
 from gameprotocol import CloseCode, ProtocolError, limits
 from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, close_payload, masked_frame
@@ -35,6 +35,8 @@ _RECEIVE_BYTES: Final = 65536
 #: System calls that one ``receive`` may make; only a large frame needs a second one.
 _MOST_READS: Final = 32
 _MASK_BYTES: Final = 1024
+#: How often to look for what comes through something that no selector watches.
+_LOOK_SECONDS: Final = 0.005
 
 
 class ClientLink:
@@ -47,6 +49,8 @@ class ClientLink:
         clock: seconds, for the patience with one of several addresses.
         mask_source: makes so many bytes for masking keys, which must not be predictable (RFC 6455, 10.3); a load test
             that measures a server on loopback may give ``bytes``, zeros.
+        wrap: what to put between this link and its connected socket, such as a slow network; see `conditioned`. With
+            TLS it carries what is inside. If it has a method ``prepare``, that gets the socket before it connects.
     Raises:
         ValueError: the target is no WebSocket URL.
 
@@ -77,6 +81,7 @@ class ClientLink:
         "_send",
         "_sock",
         "_usual",
+        "_wrapped",
         "bytes_in",
         "bytes_out",
         "close_code",
@@ -95,6 +100,7 @@ class ClientLink:
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
         mask_source: Callable[[int], bytes] = os.urandom,
+        wrap: Wrap | None = None,
     ) -> None:
         self.opened = False
         self.closed = False
@@ -104,8 +110,9 @@ class ClientLink:
         self.bytes_out = 0
         self.http_status = 0
         self.retry_after: float | None = None
-        self._connector: Connector | None = Connector(target, addresses=addresses, tls=tls, clock=clock)
-        self._sock: socket.socket | None = None
+        self._connector: Connector | None = Connector(target, addresses=addresses, tls=tls, clock=clock, wrap=wrap)
+        self._sock: socket.socket | SocketLike | None = None
+        self._wrapped: SocketLike | None = None
         self._recv: Callable[[int], bytes] = _unconnected
         self._send: Callable[[bytes | bytearray], int] = _unconnected
         self._library: Connection | None = None
@@ -135,6 +142,14 @@ class ClientLink:
         """Whether to wait for writability too: the connection is being made, or bytes wait unsent."""
         return bool(self._pending) if self._connector is None else self._connector.wants_write
 
+    @property
+    def conditioned(self) -> SocketLike | None:
+        """What ``wrap`` has made of the socket; None without it, and until the connection stands.
+
+        It holds bytes that no selector sees. ``pump`` it when the kernel has something, and at the times that it says.
+        """
+        return self._wrapped if self._connector is None else self._connector.wrapped
+
     # -- connecting
 
     def advance(self) -> bool:
@@ -162,10 +177,11 @@ class ClientLink:
             self.release()
 
     def _open(self, connector: Connector) -> None:
-        sock, library = connector.sock, connector.upgrade.connection
+        sock = connector.sock if connector.wrapped is None else connector.wrapped
+        library = connector.upgrade.connection
         assert sock is not None
         assert library is not None
-        self._connector = None
+        self._connector, self._wrapped = None, connector.wrapped
         self._sock, self._recv, self._send, self._library = sock, sock.recv, sock.send, library
         self._encrypted = isinstance(sock, ssl.SSLSocket)
         self.bytes_in, self.bytes_out = connector.bytes_in, connector.bytes_out
@@ -351,7 +367,7 @@ class ClientLink:
         while not self.finish() and (left := until - time.monotonic()) > 0:
             with selectors.DefaultSelector() as selector:
                 selector.register(self, selectors.EVENT_READ)
-                selector.select(left)
+                selector.select(left if self._wrapped is None else min(left, _LOOK_SECONDS))
 
     def _drop_input(self) -> None:
         for _ in range(_MOST_READS):
@@ -372,7 +388,8 @@ class ClientLink:
         if not self.closed:
             self._end(VANISHED, "closed")
         if self._connector is not None:
-            self._sock, self._connector = self._connector.sock, None
+            connector, self._connector = self._connector, None
+            self._sock = connector.sock if connector.wrapped is None else connector.wrapped
         if self._sock is not None:
             self._sock.close()
 

@@ -1,0 +1,217 @@
+"""What bots measure: durations in HDR histograms, counters for each bot, and a row of figures for each second.
+
+A histogram (after Gil Tene's HdrHistogram) keeps every value to one per cent, from a microsecond to a minute, in 20 KiB
+and can be added to another one; so totals over bots and processes are exact sums, not averages of percentiles.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
+
+#: Range and digits of every histogram; microseconds.
+LOWEST_US: Final = 1
+HIGHEST_US: Final = 60_000_000
+DIGITS: Final = 2
+
+_PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
+
+
+class Durations:
+    """Many durations: how they are spread, to one per cent. What is longer than a minute counts as a minute."""
+
+    __slots__ = ("_histogram", "_record")
+
+    def __init__(self) -> None:
+        self._take(HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS))
+
+    def _take(self, histogram: Any) -> None:
+        self._histogram = histogram
+        self._record = histogram.record_value
+
+    def __getstate__(self) -> bytes:
+        return self._histogram.encode() if self.count else b""
+
+    def __setstate__(self, state: bytes) -> None:
+        self._take(HdrHistogram.decode(state) if state else HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS))
+
+    @property
+    def count(self) -> int:
+        """How many were recorded."""
+        return int(self._histogram.get_total_count())
+
+    def record(self, seconds: Iterable[float]) -> None:
+        """Take some more."""
+        record = self._record
+        for duration in seconds:
+            microseconds = int(duration * 1e6)
+            record(LOWEST_US if microseconds < LOWEST_US else min(microseconds, HIGHEST_US))
+
+    def add(self, other: Durations) -> None:
+        """Take all that another one has."""
+        if other.count:
+            self._histogram.add(other._histogram)
+
+    def percentile_ms(self, percent: float) -> float | None:
+        """Milliseconds that so many per cent do not exceed; None when nothing was recorded."""
+        return round(self._histogram.get_value_at_percentile(percent) / 1e3, 3) if self.count else None
+
+    def figure(self) -> dict[str, Any]:
+        """The spread in milliseconds, as it stands in a result."""
+        histogram, empty = self._histogram, not self.count
+        values = {"min": histogram.get_min_value()}
+        values |= {name: histogram.get_value_at_percentile(percent) for name, percent in _PERCENTILES.items()}
+        values |= {"max": histogram.get_max_value(), "mean": histogram.get_mean_value()}
+        known = {name: None if empty else round(value / 1e3, 3) for name, value in values.items()}
+        return {"unit": "ms", "count": self.count, **known}
+
+    def encode(self) -> str:
+        """The whole histogram as text (HdrHistogram V2, base64)."""
+        return str(self._histogram.encode().decode())
+
+
+def spread(values: Iterable[float]) -> dict[str, Any]:
+    """How single numbers are spread, one for each bot or room: the same names as a distribution has."""
+    numbers = np.fromiter(values, float)
+    names = ("min", *_PERCENTILES, "max")
+    if not len(numbers):
+        return {"count": 0, **dict.fromkeys((*names, "mean"))}
+    found = np.percentile(numbers, (0.0, *_PERCENTILES.values(), 100.0)).tolist()
+    rounded = {name: round(value, 3) for name, value in zip(names, found, strict=True)}
+    return {"count": len(numbers), **rounded, "mean": round(float(numbers.mean()), 3)}
+
+
+@dataclass(slots=True)
+class Counts:
+    """Totals of one bot since it was made, over all of its connections."""
+
+    frames: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    skipped_ticks: int = 0
+    unapplied: int = 0
+    messages: int = 0
+    desyncs: int = 0
+    hashes: int = 0
+    disconnects: int = 0
+
+
+COUNTED: Final = tuple(Counts.__dataclass_fields__)
+
+
+@dataclass
+class BotMeasures:
+    """What one bot has seen in the measured time.
+
+    Attributes:
+        bot: which one. group: as its scenario calls it.
+        counts: of the measured time. connected_seconds: of it.
+        latency, state_age, gap: see `figures`.
+    """
+
+    bot: int
+    group: str
+    counts: Counts = field(default_factory=Counts)
+    connected_seconds: float = 0.0
+    latency: Durations = field(default_factory=Durations)
+    state_age: Durations = field(default_factory=Durations)
+    gap: Durations = field(default_factory=Durations)
+
+
+@dataclass
+class Second:
+    """One second of one process.
+
+    Attributes:
+        second: since the ramp began. connected: bots in the room at its end.
+        sums: counters of this second. most: what was the most in it; None: nothing was.
+        latencies, ages: of all bots, in seconds.
+    """
+
+    second: int
+    connected: int
+    sums: dict[str, int]
+    most: dict[str, float | None]
+    latencies: NDArray[np.float32]
+    ages: NDArray[np.float32]
+
+
+#: Columns of a time line that are sums over processes, and those of which the greatest counts.
+SUMS: Final = ("frames", "bytes_in", "bytes_out", "joins", "refused", "disconnects", "desyncs")
+MOST: Final = ("lateness_ms", "server_tick_ms", "tool_cpu_percent", "tool_lag_ms")
+
+
+def merge_second(parts: list[Second]) -> dict[str, float | None]:
+    """The row of a time line from the same second of all processes."""
+    row: dict[str, float | None] = {"second": parts[0].second, "connected": sum(part.connected for part in parts)}
+    sums = {name: sum(part.sums[name] for part in parts) for name in SUMS}
+    row |= {f"{name}_per_second": sums.pop(name) for name in ("frames", "bytes_in", "bytes_out")}
+    row |= sums
+    for name, arrays in (("latency", [p.latencies for p in parts]), ("state_age", [p.ages for p in parts])):
+        values = np.concatenate(arrays)
+        found = np.percentile(values, (50, 99)) * 1e3 if len(values) else (None, None)
+        for percent, value in zip(("p50", "p99"), found, strict=True):
+            row[f"{name}_{percent}_ms"] = None if value is None else round(float(value), 2)
+    for name in MOST:
+        column = name if name.endswith("percent") else name.replace("_ms", "_max_ms")
+        row[column] = max((value for part in parts if (value := part.most[name]) is not None), default=None)
+    return row
+
+
+@dataclass
+class Measured:
+    """What one process has measured.
+
+    Attributes:
+        seconds: the measured time, really. bots: one of each bot.
+        joins, refusals: bots that got in at least once, and those that never did.
+        connected: bots in the room at the end. returns: seats taken again.
+        disconnects, refused: how often connections ended without having been told to, and joining failed, by reason.
+        failures: exceptions of bots' own code, by what they say.
+        durations: ``connect``, ``join``, ``return``, ``lateness``, ``server_tick``, ``tool.lag``.
+        tick_rates: of each room, ticks a second, measured. tick_rate: asked of them; 0 when there is none.
+        tool_cpu_percent: of a core.
+        interrupted: it ended before its time.
+    """
+
+    seconds: float
+    bots: list[BotMeasures]
+    joins: int = 0
+    refusals: int = 0
+    connected: int = 0
+    returns: int = 0
+    disconnects: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    durations: dict[str, Durations] = field(default_factory=dict)
+    tick_rates: list[float] = field(default_factory=list)
+    tick_rate: float = 0.0
+    tool_cpu_percent: float = 0.0
+    interrupted: bool = False
+
+
+def merge(parts: list[Measured]) -> Measured:
+    """What several processes have measured, as if it had been one."""
+    whole = Measured(max(part.seconds for part in parts), sorted((b for p in parts for b in p.bots), key=_bot))
+    for part in parts:
+        for name in ("joins", "refusals", "connected", "returns"):
+            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+        for name in ("disconnects", "refused", "failures"):
+            getattr(whole, name).update(getattr(part, name))
+        for name, durations in part.durations.items():
+            whole.durations.setdefault(name, Durations()).add(durations)
+        whole.tick_rates += part.tick_rates
+        whole.tick_rate = max(whole.tick_rate, part.tick_rate)
+        whole.tool_cpu_percent = max(whole.tool_cpu_percent, part.tool_cpu_percent)
+        whole.interrupted |= part.interrupted
+    return whole
+
+
+def _bot(measures: BotMeasures) -> int:
+    return measures.bot
