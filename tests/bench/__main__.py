@@ -1,7 +1,8 @@
 """``make bench``: ours and the rivals, interleaved, in one run.
 
 Timings on a shared machine vary by 15-25 %, so only ratios within one run count: every repeat measures all systems one
-after the other, and the table shows medians and the spread.
+after the other, and the table shows medians and the spread. The server's costs are what the system tells of its
+process; what players feel comes from players of `gamebots` among the clients.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import click
 
+from gamebots.report.plots import bench_figure
 from tests.bench import process
 from tests.bench.publish import publish_10000
 from tests.bench.report import medians, table
+from tests.bench.rivals import Rivals, UnavailableError
 from tests.bench.sweep import SWEEP, fit
-from tests.bench.systems import WORKLOADS, Rivals, Row, UnavailableError, tickwire
+from tests.bench.systems import PLAYERS, WORKLOADS, Row, tickwire
 
 #: What is measured when nothing is named; the others take long, or belong to the sweep.
 USUAL = "^(full|echo|publish|aoi-1000$|aoi-private)"
@@ -30,14 +33,19 @@ OUT = Path("build/bench")
 @click.option("--seconds", default=10.0, help="Measured time of a point.")
 @click.option("--repeats", default=3, help="How often each point is measured.")
 @click.option("--rivals", type=click.Path(path_type=Path), default=Path("../shared/rivals"), help="Folder of rivals.")
-def main(only: str, clients: str, seconds: float, repeats: int, rivals: Path) -> None:
-    """Measure workloads and write build/bench/results.json and table.md."""
+@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Copy the plot there: docs/bench.svg.")
+def main(only: str, clients: str, seconds: float, repeats: int, rivals: Path, figure: Path | None) -> None:
+    """Measure workloads and write build/bench/results.json, points.json, table.md and bench.svg."""
     chosen = [name for name in (*WORKLOADS, "publish-10000", "aoi-sweep") if re.search(only, name)]
     if not chosen:
         raise click.BadParameter(
             f"no workload matches {only!r}; there are {', '.join(WORKLOADS)}, publish-10000, aoi-sweep"
         )
     counts = [int(count) for count in clients.split(",")]
+    if min(counts) <= PLAYERS:
+        raise click.BadParameter(
+            f"{PLAYERS} of the clients measure, so there are more than that", param_hint="--clients"
+        )
     field: Rivals | None = Rivals(rivals, OUT / "rivals")
     try:
         field.prepare()  # type: ignore[union-attr]
@@ -52,7 +60,7 @@ def main(only: str, clients: str, seconds: float, repeats: int, rivals: Path) ->
         for workload, count in points:
             click.echo(f"{workload} x {count}, {repeat + 1} of {repeats}", err=True)
             rows += _one_round(field, workload, count, seconds)
-    _write(rows)
+    _write(rows, figure)
 
 
 def _one_round(field: Rivals | None, workload: str, clients: int, seconds: float) -> list[Row]:
@@ -74,7 +82,7 @@ def _measured(run: Callable[[], Row]) -> Row:
     return row
 
 
-def _write(rows: list[Row]) -> None:
+def _write(rows: list[Row], figure: Path | None) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     middle = medians(rows)
     (OUT / "results.json").write_text(json.dumps(middle, indent=2) + "\n")
@@ -82,6 +90,10 @@ def _write(rows: list[Row]) -> None:
     text = "\n".join(part for part in (process.machine(), "", table(middle), fit(middle)) if part is not None)
     (OUT / "table.md").write_text(text + "\n")
     click.echo(text)
+    drawn = [row for row in middle if row["cpu_us_per_client_tick"] is not None]
+    if drawn:
+        for path in filter(None, (OUT / "bench.svg", figure)):
+            path.write_text(bench_figure(drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import click
 import numpy as np
 import trio
 
+from gamebots.plan import Plan
 from gamebots.swarm import Swarm
 from tests.bench import process
 from tests.bench.load import KeysBot
@@ -104,9 +105,9 @@ def helper(*arguments: str) -> Iterator[Helper]:
 async def play(url: str, count: int) -> None:
     """Bots and recorders, until stdin says ``end``; it says ``begin`` when the measured time begins."""
     recorders = [RecordingClient(url) for _ in range(min(RECORDERS, count - 1))]
-    swarm = Swarm(url, count - len(recorders), replicas=2, make_bot=KeysBot)
+    swarm = Swarm(Plan(url, count - len(recorders), replicas=2, ramp=200.0, seconds=3600.0), make_bot=KeysBot)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(swarm.run, 3600.0)
+        nursery.start_soon(swarm.run)
         for recorder in recorders:
             await nursery.start(recorder.run)
         lines: Any = trio.wrap_file(sys.stdin)

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -32,6 +34,18 @@ def cost(pid: int) -> Cost:
     """CPU time so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
     return Cost(int(fields[11]) / _TICKS_PER_SECOND, int(fields[12]) / _TICKS_PER_SECOND)
+
+
+def cost_of_family() -> float:
+    """CPU seconds so far of this process and all that it has started, and that have started others, and still run."""
+    return sum(cost(member.pid).total for member in (psutil.Process(), *psutil.Process().children(recursive=True)))
+
+
+def cost_of_machine() -> float:
+    """CPU seconds so far of everything on this machine."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = fields[:8]
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / _TICKS_PER_SECOND
 
 
 def resident_kib(pid: int) -> int:

@@ -1,28 +1,43 @@
-"""The systems that are measured, each by one function that runs one point and answers a row."""
+"""Our own server under measurement: its costs as the system tells them, and what `gamebots` players see of it."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
-import sys
+import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from gamebots import fleet
+from gamebots.plan import Plan, Progress
 from tests.bench import process
+from tests.bench.flooders import Helper, helper
+from tests.bench.load import crowd
 
 #: One measured point; the keys are those of ``build/bench/results.json``.
 Row: TypeAlias = dict[str, Any]
 
-#: Between the last join and the measurement, in seconds.
-WARM_UP_SECONDS = 2.0
+#: Between the moment at which all play and the measurement, in seconds.
+WARM_UP_SECONDS: Final = 1.0
 #: Most that a point may take besides the measured time, in seconds; the rivals' tool waits for a quiet machine first.
-PATIENCE_SECONDS = 180.0
-#: Players who hold the state and check the desync hash. The rivals' tool decodes in two as well.
-REPLICAS = 2
-LOAD_PROGRAM = Path("build/bench/load")
+PATIENCE_SECONDS: Final = 180.0
+#: Bots of `gamebots` among the clients: they measure, the others are a crowd. Those who hold the state and check the
+#: desync hash are as many as in the rivals' tool.
+PLAYERS, REPLICAS = 20, 2
+
+#: What players see: key of a row, figure of `gamebots` and its statistic.
+_SEEN: Final = {
+    "latency_ms_p50": ("latency", "p50"),
+    "latency_ms_p99": ("latency", "p99"),
+    "state_age_ms_p50": ("state_age", "p50"),
+    "state_age_ms_p99": ("state_age", "p99"),
+    "frame_gap_ms_p50": ("frames.gap", "p50"),
+    "frame_gap_ms_p99": ("frames.gap", "p99"),
+    "frame_gap_ms_max": ("frames.gap", "max"),
+    "seen_late_ms_p99": ("lateness", "p99"),
+    "desyncs": ("desyncs", "value"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,185 +69,101 @@ WORKLOADS: Final = {
 }
 
 
-class UnavailableError(Exception):
-    """A rival cannot be run here; the text says why."""
-
-
 def tickwire(workload: str, clients: int, seconds: float) -> Row:
-    """Our own server, in a process of its own, with our bots in another."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.server", WORKLOADS[workload].room],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+    """Our own server in a process of its own, a crowd in another, and `gamebots` players in this one."""
+    with helper("tests.bench.server", WORKLOADS[workload].room) as server:
+        port = int(server.line().split()[1])
+        empty_kib = process.resident_kib(server.process.pid)
+        players = min(PLAYERS, clients)
+        with crowd(port, clients - players) as others:
+            _await_players(server, others, clients - players)
+            gauge = _Gauge(server, clients, seconds)
+            document = fleet.run(_plan(port, players, seconds), gauge.follow)
+        costs = gauge.result()
+    costs["rss_kib_per_connection"] = (costs.pop("rss_kib") - empty_kib) / clients
+    costs["bytes_per_entity_tick"] = per_entity(workload, costs["bytes_per_client_tick"])
+    return {"workload": workload, "system": "tickwire", "clients": clients, **costs, **_seen(document)}
+
+
+def _plan(port: int, players: int, seconds: float) -> Plan:
+    """A little longer than the server is measured: who leaves is not to be part of it."""
+    return Plan(
+        url=f"ws://127.0.0.1:{port}/bench",
+        count=players,
+        seconds=WARM_UP_SECONDS + seconds + 1.0,
+        replicas=REPLICAS,
+        bot="tests.bench.load:KeysBot",
     )
-    try:
-        return _tickwire_point(server, workload, clients, seconds)
-    finally:
-        server.kill()
-        server.wait()
 
 
-def _tickwire_point(server: subprocess.Popen[str], workload: str, clients: int, seconds: float) -> Row:
-    port = _read_line(server).split()[1]
-    empty_kib = process.resident_kib(server.pid)
-    crowd, bots = _start_load(port, clients, seconds + 4)
-    try:
-        _await_players(server, clients)
-        time.sleep(WARM_UP_SECONDS)
-        before, cost_before = _ask(server, "reset"), process.cost(server.pid)
-        time.sleep(seconds)
-        after, cost_after = _ask(server, "stats"), process.cost(server.pid)
-        _ask(server, "collect")
-        full_kib = process.resident_kib(server.pid)
-        report = json.loads(bots.communicate(timeout=PATIENCE_SECONDS)[0])
-    finally:
-        for load in (crowd, bots):
-            load.kill()
-            load.wait()
-    ticks = after["ticks"] - before["ticks"]
-    spent, client_ticks = cost_after - cost_before, ticks * clients
-    frame_bytes = (after["frame_bytes"] - before["frame_bytes"]) / client_ticks
-    return {
-        "workload": workload,
-        "system": "tickwire",
-        "clients": clients,
-        "cpu_us_per_client_tick": spent.total / client_ticks * 1e6,
-        "cpu_system_us_per_client_tick": spent.system / client_ticks * 1e6,
-        "bytes_per_client_tick": frame_bytes,
-        "bytes_per_entity_tick": _per_entity(workload, frame_bytes),
-        "rss_kib_per_connection": (full_kib - empty_kib) / clients,
-        "tick_hz": ticks / (after["now"] - before["now"]),
-        "tick_late_ms_p99": after["lateness_ms"]["p99"],
-        "tick_ms_p99": after["tick_time_ms"]["p99"],
-        "inputs_per_client_tick": (after["inputs"] - before["inputs"]) / client_ticks,
-        "frames_per_client_tick": (after["frames"] - before["frames"]) / client_ticks,
-        "latency_ms_p50": report["latency_ms"]["p50"],
-        "latency_ms_p99": report["latency_ms"]["p99"],
-        "desyncs": report["desyncs"],
-    }
-
-
-def _per_entity(workload: str, frame_bytes: float) -> float | None:
-    entities = WORKLOADS[workload].entities
-    return None if entities is None else frame_bytes / entities
-
-
-def _start_load(port: str, clients: int, seconds: float) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
-    """The crowd that decodes nothing, in C, and a few of our bots that hold the state and check its hash."""
-    program = LOAD_PROGRAM
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cc", "-O2", "-o", str(program), str(Path(__file__).with_name("load.c"))], check=True)
-    count = str(clients - REPLICAS)
-    crowd = subprocess.Popen([str(program), port, "/bench", count, str(seconds)], stdout=subprocess.DEVNULL, text=True)
-    url = f"ws://127.0.0.1:{port}/bench"
-    bots = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.load", url, str(REPLICAS), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
-    return crowd, bots
-
-
-def _await_players(server: subprocess.Popen[str], clients: int) -> None:
+def _await_players(server: Helper, others: subprocess.Popen[str], count: int) -> None:
     patience = time.monotonic() + PATIENCE_SECONDS
-    while _ask(server, "stats")["players"] < clients:
-        if time.monotonic() > patience:
-            raise RuntimeError(f"not all of {clients} bots have joined")
+    while server.ask("stats")["players"] < count:
+        if time.monotonic() > patience or others.poll() is not None:
+            raise RuntimeError(f"not all of {count} clients have joined")
         time.sleep(0.2)
 
 
-def _ask(server: subprocess.Popen[str], what: str) -> dict[str, Any]:
-    assert server.stdin is not None
-    server.stdin.write(what + "\n")
-    server.stdin.flush()
-    answer: dict[str, Any] = json.loads(_read_line(server))
-    return answer
-
-
-def _read_line(server: subprocess.Popen[str]) -> str:
-    assert server.stdout is not None
-    line = server.stdout.readline()
-    if not line:
-        raise RuntimeError("the server has ended; its error is above")
-    return line
-
-
-class Rivals:
-    """The rivals' folder, copied to where it may be written to, with what they need installed.
+class _Gauge:
+    """Measures the server while the players play, in a thread beside them.
 
     Args:
-        source: the folder of rivals: ``floor.c`` and ``colyseus/``.
-        build: where to copy it.
+        server: under measurement. clients: it has then. seconds: to measure.
     """
 
-    def __init__(self, source: Path, build: Path) -> None:
-        self._source = source
-        self._build = build
+    def __init__(self, server: Helper, clients: int, seconds: float) -> None:
+        self._server, self._clients, self._seconds = server, clients, seconds
+        self._thread = threading.Thread(target=self._measure, daemon=True)
+        self._found: Row = {}
 
-    def prepare(self) -> None:
-        """Copy, compile, install; UnavailableError when one of these cannot be done."""
-        if not (self._source / "floor.c").exists():
-            raise UnavailableError(f"no rivals in {self._source}: give their folder with RIVALS=...")
-        for program in ("cc", "node", "npm"):
-            if shutil.which(program) is None:
-                raise UnavailableError(f"no {program} on this machine, the rivals need it")
-        shutil.copytree(self._source, self._build, dirs_exist_ok=True)
-        for path in [self._build, *self._build.rglob("*")]:
-            if not path.is_symlink():
-                path.chmod(0o755)
-        subprocess.run(["cc", "-O2", "-o", "floor", "floor.c"], cwd=self._build, check=True)
-        if not (self._build / "colyseus" / "node_modules").exists():
-            command = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
-            subprocess.run(command, cwd=self._build / "colyseus", check=True)
+    def follow(self, progress: Progress) -> None:
+        """What the players do: once all of them play, the server is measured."""
+        if progress.phase == "measure" and self._thread.ident is None:
+            self._thread.start()
 
-    def colyseus(self, workload: str, clients: int, seconds: float) -> Row:
-        """Colyseus on ws, its own load generator driving it."""
-        folder = self._build / "colyseus"
-        out = (folder / "point.jsonl").resolve()
-        out.unlink(missing_ok=True)
-        only = ["--only", f"^{workload}$", "--clients", str(clients), "--seconds", str(int(seconds)), "--out", str(out)]
-        subprocess.run(
-            ["node", "bench.mjs", *only],
-            cwd=folder,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            timeout=seconds + PATIENCE_SECONDS,
-        )
-        point = json.loads(out.read_text().splitlines()[-1])
-        latency = point["latency"] or {"p50": None, "p99": None}
-        return {
-            "workload": workload,
-            "system": "colyseus",
-            "clients": point["clients"],
-            "cpu_us_per_client_tick": point["cpuUsPerClientTick"],
-            "cpu_system_us_per_client_tick": point["cpuSysUsPerClientTick"],
-            "bytes_per_client_tick": point["bytesPerClientTick"],
-            "bytes_per_entity_tick": _per_entity(workload, point["bytesPerClientTick"]),
-            "rss_kib_per_connection": point["rssPerConn"] / 1024,
-            "tick_hz": point["tickHz"],
-            "tick_late_ms_p99": None,  # it does not tell
-            "tick_ms_p99": point["tickMs"]["p99"],
-            "inputs_per_client_tick": point["inputsPerClientSecServer"] / point["tickHz"],
-            "frames_per_client_tick": point["msgsPerClientTick"],
-            "latency_ms_p50": latency["p50"],
-            "latency_ms_p99": latency["p99"],
-            "desyncs": None,
+    def result(self) -> Row:
+        """What was found; RuntimeError when there was no time for it, or the server has ended."""
+        if self._thread.ident is not None:
+            self._thread.join(PATIENCE_SECONDS)
+        if not self._found:
+            raise RuntimeError("the server could not be measured; what is wrong is above")
+        return self._found
+
+    def _measure(self) -> None:
+        server, pid = self._server, self._server.process.pid
+        time.sleep(WARM_UP_SECONDS)
+        before, cost_before, others_before = server.ask("reset"), process.cost(pid), _cost_of_others()
+        time.sleep(self._seconds)
+        after, cost_after, others_after = server.ask("stats"), process.cost(pid), _cost_of_others()
+        server.ask("collect")
+        ticks, spent = after["ticks"] - before["ticks"], cost_after - cost_before
+        client_ticks = ticks * self._clients
+        self._found = {
+            "cpu_us_per_client_tick": spent.total / client_ticks * 1e6,
+            "cpu_system_us_per_client_tick": spent.system / client_ticks * 1e6,
+            "bytes_per_client_tick": (after["frame_bytes"] - before["frame_bytes"]) / client_ticks,
+            "rss_kib": process.resident_kib(pid),
+            "tick_hz": ticks / (after["now"] - before["now"]),
+            "tick_late_ms_p99": after["lateness_ms"]["p99"],
+            "tick_ms_p99": after["tick_time_ms"]["p99"],
+            "inputs_per_client_tick": (after["inputs"] - before["inputs"]) / client_ticks,
+            "frames_per_client_tick": (after["frames"] - before["frames"]) / client_ticks,
+            "others_cpu_percent": 100 * (others_after - others_before) / self._seconds,
         }
 
-    def floor(self, workload: str, clients: int, seconds: float, frame_bytes: int) -> Row:
-        """The C program that does one recv and one send per client and tick, with frames as large as ours."""
-        command = [str(self._build / "floor"), str(clients), str(frame_bytes), str(int(seconds))]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + PATIENCE_SECONDS)
-        point = json.loads(done.stdout)
-        return {
-            "workload": workload,
-            "system": "floor",
-            "clients": clients,
-            "cpu_us_per_client_tick": point["cpuUsPerClientTick"],
-            "cpu_system_us_per_client_tick": point["sys"],
-            "bytes_per_client_tick": frame_bytes,
-            "bytes_per_entity_tick": None,
-            "rss_kib_per_connection": None,
-            "tick_hz": point["tickHz"],
-            "tick_late_ms_p99": None,
-        }
+
+def _cost_of_others() -> float:
+    """CPU seconds so far of what does not belong to this bench."""
+    return process.cost_of_machine() - process.cost_of_family()
+
+
+def _seen(document: Mapping[str, Any]) -> Row:
+    figures = document["figures"]
+    seen = {key: figures.get(figure, {}).get(statistic) for key, (figure, statistic) in _SEEN.items()}
+    return {**seen, "tool_cpu_percent": figures["tool.cpu"]["value"], "limit": document["limit"]["side"]}
+
+
+def per_entity(workload: str, frame_bytes: float) -> float | None:
+    """Bytes of one entity in a frame; None where clients see different numbers of them."""
+    entities = WORKLOADS[workload].entities
+    return None if entities is None else frame_bytes / entities

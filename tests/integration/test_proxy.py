@@ -27,6 +27,7 @@ from gameprotocol import SUBPROTOCOL
 from gameserver import Server, serve
 from gameserver.demo.arena import Arena
 from tests.browser import browsers
+from tests.browser.pages import until as until_page
 from tests.browser.servers import GameServer
 
 SECONDS = 20  # real time; a bound, not a wait
@@ -216,13 +217,10 @@ async def test_pages_come_through_unchanged() -> None:
             return bytes(answer.read())
 
     async with arena("delay=5ms,loss=2%") as (server, scene):
-        paths = [
-            "/arena/",
-            *re.findall(
-                r'(?:src|href)="(/[^"]+)"', (await trio.to_thread.run_sync(get, server.port, "/arena/")).decode()
-            ),
-        ]
-        for path in paths:
+        page = await trio.to_thread.run_sync(get, server.port, "/arena/")
+        linked = re.findall(r'(?:src|href)="([^":]+)"', page.decode())
+        assert linked
+        for path in ["/arena/", *(urljoin("/arena/", link) for link in linked)]:
             direct = await trio.to_thread.run_sync(get, server.port, path)
             assert await trio.to_thread.run_sync(get, scene.port, path) == direct
             assert direct
@@ -312,9 +310,9 @@ async def test_the_command_records_what_is_played(tmp_path: Path) -> None:
         with commands() as start:
             command = await trio.to_thread.run_sync(start, server.url(), "--link", "delay=2ms", "--record", str(path))
             async with gameclient.connect(f"ws://127.0.0.1:{command.port}/arena", name="Ada") as session:
-                while session.world.hashes_checked < 1:
-                    session.input(turn=0.5, thrust=True, shoot=False)
-                    await trio.sleep(0.01)
+                for number in range(20):
+                    session.send_input(turn=0.5, thrust=number % 2 == 0)
+                    await trio.sleep(0.03)
             output, errors = await trio.to_thread.run_sync(command.end)
     assert errors == ""
     assert re.search(r"[1-9]\d* inputs of 1 player in .*played\.jsonl", output)
@@ -366,9 +364,9 @@ def test_a_browser_opens_the_page_and_plays_through_it(tmp_path: Path) -> None:
             browser = browsers.launch(driver)
             pages = browsers.WatchedPages(browser)
             page = pages.open(f"http://127.0.0.1:{command.port}/arena/?name=Ada")
-            page.wait_for_function("window.tickwire?.game?.battle.mine?.name === 'Ada'")
+            until_page(page, "window.tickwire?.game?.battle.mine?.name === 'Ada'")
             page.keyboard.down("ArrowUp")
-            page.wait_for_function("tickwire.session.stats.rtt > 75")
+            until_page(page, "tickwire.session.rtt >= 0.06")
             browsers.screenshot(page, "through-a-proxy")
             assert pages.close() == []
             browser.close()

@@ -82,6 +82,19 @@ def test_without_requirements_one_case_says_so() -> None:
     assert "--require" in skipped.message
 
 
+@pytest.mark.parametrize("asked", ["", "desyncs<5", "latency.p99<1s", "desyncs==0"])
+def test_what_must_never_happen_is_a_failure_whatever_was_required(asked: str) -> None:
+    document = sample_result()
+    document["figures"]["desyncs"]["value"] = 2
+    if asked:
+        document["verdict"] = judge(document, parse_requirements(asked))
+    (suite,) = suites(document)
+    assert suite.failures == 1
+    (failed,) = [case for case in suite if not case.is_passed]
+    assert failed.name == ("desyncs==0" if asked == "desyncs==0" else "no desyncs")
+    assert failed.result[0].message == "found 2"
+
+
 def test_the_shape_that_build_servers_read() -> None:
     """Jenkins: counts, time and timestamp as its schema has them, children in order. GitLab: names that differ."""
     text = junit_xml(document_of("latency.p99<50ms,desyncs==0,frames.rate>=19"))

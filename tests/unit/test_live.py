@@ -201,6 +201,42 @@ def test_nothing_is_left_behind_however_it_ends(error: type[BaseException] | Non
     assert (sys.stdout, sys.stderr) == outputs
 
 
+class InterruptedTerminal(Terminal):
+    """Ctrl-C is pressed in the middle of a write; each comes in halves, as a slow terminal takes it."""
+
+    def __init__(self, at: int, times: int) -> None:
+        super().__init__()
+        self._at = range(at, at + times)
+
+    def write(self, text: str) -> int:
+        number = len(self.writes)
+        super().write(text[: len(text) // 2])
+        if number in self._at:
+            signal.raise_signal(signal.SIGINT)
+        super().write(text[len(text) // 2 :])
+        self.writes.pop()
+        return len(text)
+
+
+@pytest.mark.parametrize("times", [1, 2, 100])
+@pytest.mark.parametrize("at", range(8))
+def test_ctrl_c_in_the_middle_of_a_picture_leaves_nothing_behind(at: int, times: int) -> None:
+    terminal, clock = InterruptedTerminal(at, times), Clock()
+    handler = signal.getsignal(signal.SIGINT)
+    pressed = False
+    try:
+        with LiveView(PLAN, terminal.console(), clock) as view:
+            for _ in range(3):
+                clock.now += 1
+                view.update(progress_of())
+    except KeyboardInterrupt:
+        pressed = True
+    assert pressed is (at < len(terminal.writes))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert terminal.cursor_is_shown
+    assert not any(terminal.screen())
+
+
 def test_what_is_printed_meanwhile_stays_above() -> None:
     terminal, clock = Terminal(), Clock()
     console = terminal.console()
@@ -304,7 +340,7 @@ from tests.unit.test_live import *
 try:
     with make_view(PLAN, Console(stderr=True)) as view:
         while True:
-            view.update(progress_of())
+            view.update(progress_of(tool_cpu_percent=99.0))
             time.sleep(0.05)
 except KeyboardInterrupt:
     print("the end")
@@ -323,7 +359,7 @@ def test_ctrl_c_on_a_real_terminal() -> None:
         command, stdin=inside, stdout=inside, stderr=inside, env=environment, start_new_session=True
     )
     try:
-        text = read_until(outside, b"this tool")
+        text = read_until(outside, b"it may be the limit)\x1b[0m")  # the end of a picture; a terminal drops the rest
         os.write(outside, b"\x03")
         text += read_until(outside, b"the end")
         assert child.wait(timeout=20) == 0

@@ -52,8 +52,14 @@ def bad(*, reason: str = "1006 the server vanished") -> dict[str, Any]:
 def nobody() -> dict[str, Any]:
     document = sample_result(count=10)
     document["bots"] |= {"joined": 0, "refused": 10, "connected_at_end": 0}
+    zeros = {name: {"unit": "", "value": 0} for name in ("desyncs", "messages", "ticks.skipped")}
     document["disconnects"] = {"connection refused": 10}
-    document |= {"figures": {"refused": {"unit": "", "value": 10}}, "groups": {}, "timeline": {}, "per_bot": {}}
+    document |= {
+        "figures": {"refused": {"unit": "", "value": 10}, **zeros},
+        "groups": {},
+        "timeline": {},
+        "per_bot": {},
+    }
     document["verdict"] = judge(document, parse_requirements("latency.p99<120ms,desyncs==0"))
     return document
 
@@ -115,7 +121,12 @@ def changed(*path: str, value: Any, asked: str = "") -> dict[str, Any]:
             changed("bots", "joined", value=97),
             ("bad", "TROUBLE", "3 of 100 bots could not join. Nothing was required"),
         ),
-        (changed("figures", "desyncs", "value", value=1), ("bad", "TROUBLE", "1 desync. Nothing")),
+        (changed("figures", "desyncs", "value", value=1), ("bad", "FAILED", "1 desync.")),
+        (
+            changed("figures", "desyncs", "value", value=2, asked="latency.p99<1s,desyncs<5"),
+            ("bad", "FAILED", "all requirements are met, but 2 desyncs."),  # whatever is required
+        ),
+        (changed("figures", "disconnects", "value", value=1), ("bad", "TROUBLE", "1 lost connection. Nothing was")),
         (
             changed("figures", "frames.rate", "value", value=12.0),
             ("bad", "TROUBLE", "12.0 frames for 20.0 ticks a second. Nothing"),
@@ -145,6 +156,13 @@ def test_a_requirement_that_is_not_met_by_little_does_not_look_met() -> None:
     assert "FAILED   frames.rate>=19  18.996/s" in plain_result(document)
 
 
+def test_a_desync_of_any_group_is_a_failure() -> None:
+    """Figures are of players, and what is done to the others may break them."""
+    document = sample_result()
+    document["groups"]["slow readers"] = {"bots": 3, "figures": {"desyncs": {"unit": "", "value": 1}}}
+    assert headline(document) == ("bad", "FAILED", "1 desync.")
+
+
 # -- tables
 
 
@@ -168,9 +186,31 @@ def test_what_was_not_measured_has_no_row() -> None:
     text = plain_result(nobody())
     assert "latency  " not in text.split("Verdict")[0]
     assert "What was felt" not in text
+    assert "messages" not in text
+    assert "\ndesyncs " not in text
     document = sample_result()
     document["figures"]["latency"] = {"unit": "ms", "count": 0, "p50": 0.0}
     assert "\nlatency" not in plain_result(document)
+
+
+def test_zero_desyncs_are_not_shown_as_a_good_sign_when_nothing_was_compared() -> None:
+    document = sample_result()
+    document["figures"]["hashes.checked"]["value"] = 0
+    assert "desyncs - no state was compared with the server's (--replicas" in " ".join(plain_result(document).split())
+
+
+def test_it_says_whose_the_figures_are() -> None:
+    assert "What was felt" in plain_result(good())
+    text = plain_result(bad())
+    assert "Players felt" in text
+    assert "Each player" in text
+
+
+def test_why_bots_were_refused_is_told_apart() -> None:
+    document = sample_result() | {"refusals": {"1013 full": 3}, "disconnects": {"1006 gone": 2}}
+    assert "Refused because of -------------------- 3 1013 full Lost because of" in " ".join(
+        re.sub("-{5,}", "-" * 20, plain_result(document)).split()
+    )
 
 
 def test_figures_this_version_does_not_know_are_shown() -> None:

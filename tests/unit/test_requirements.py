@@ -19,6 +19,7 @@ from gamebots.requirements import (
     describe_metrics,
     judge,
     parse_requirements,
+    passed,
 )
 from gamebots.units import UNITS, digits, printable, show_amount
 from tests.support.examples import examples
@@ -133,8 +134,8 @@ def test_several_texts_are_one_list_and_what_is_said_twice_counts_once() -> None
 
 def metrics() -> st.SearchStrategy[tuple[str, str | None]]:
     def statistics(name: str) -> st.SearchStrategy[tuple[str, str | None]]:
-        of_kind = {"distribution": STATISTICS, "rate": (*STATISTICS, None), "number": (None,)}
-        return st.tuples(st.just(name), st.sampled_from(of_kind[FIGURES[name].kind]))
+        of_kind = {"distribution": STATISTICS, "number": (None,)}
+        return st.tuples(st.just(name), st.sampled_from(of_kind.get(FIGURES[name].kind, (*STATISTICS, None))))
 
     return st.sampled_from(sorted(FIGURES)).flatmap(statistics)
 
@@ -191,10 +192,9 @@ def test_the_figures_are_those_of_the_result_document() -> None:
     found = sample_result()["figures"]
     for name, entry in found.items():
         assert FIGURES[name].unit == entry["unit"], name
-        kind = "distribution" if "value" not in entry else "rate" if "p50" in entry else "number"
-        assert FIGURES[name].kind == kind, name
-        if kind != "number":
-            assert set(STATISTICS) <= set(entry), name
+        kind = FIGURES[name].kind
+        assert ("value" in entry) is (kind != "distribution"), name
+        assert set(STATISTICS) <= set(entry) or kind in ("gauge", "number"), name
     assert [name for name, _, _ in describe_metrics()][:1] == ["latency.STATISTIC"]
 
 
@@ -202,7 +202,7 @@ def test_the_figures_are_those_of_the_result_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "passed"),
+    ("text", "expected"),
     [
         ("latency.p99<120ms", True),
         ("latency.p99>120ms", False),
@@ -216,8 +216,8 @@ def test_the_figures_are_those_of_the_result_document() -> None:
         ("tool.cpu<90%", True),
     ],
 )
-def test_verdicts(text: str, passed: bool) -> None:
-    assert judge(sample_result(), parse_requirements(text))["passed"] is passed
+def test_verdicts(text: str, expected: bool) -> None:
+    assert judge(sample_result(), parse_requirements(text))["passed"] is expected
 
 
 def test_a_row_says_what_was_required_and_what_was_found() -> None:
@@ -319,6 +319,29 @@ def test_a_group_is_judged_alone_and_its_name_may_be_written_simply() -> None:
     assert judged(document, "frames.rate@Slow_Readers<5")[0]["found"] == 3.2
 
 
+def test_gauges_have_a_value_and_statistics() -> None:
+    document = sample_result()
+    document["figures"]["server.cpu"] = {"unit": "%", "value": 40.0, "count": 5, "p50": 38.0, "max": 97.0}
+    assert [row["passed"] for row in judged(document, "server.cpu<50%,server.cpu.max<50%")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"verdict": {"passed": True, "requirements": []}}, True),
+        ({"verdict": {"passed": False, "requirements": []}}, False),
+        ({"bots": {"asked": 3, "joined": 0}}, False),
+        ({"figures": {"desyncs": {"unit": "", "value": 1}}}, False),
+        ({"figures": {"bots.failed": {"unit": "", "value": 1}}}, False),
+        ({"groups": {"slow": {"bots": 1, "figures": {"desyncs": {"unit": "", "value": 1}}}}}, False),
+        ({"figures": {}, "groups": {}}, True),
+    ],
+)
+def test_what_a_build_server_is_told(changes: dict[str, Any], expected: bool) -> None:
+    assert passed(_SAMPLE | changes) is expected
+
+
 # -- why
 
 
@@ -372,9 +395,27 @@ def test_which_bots_saw_it() -> None:
     assert "at all 100 bots" in why(document, "frames.gap.max<1ms")
 
 
+def test_a_link_is_told_with_what_it_does() -> None:
+    down = {"delay": 0.02, "stall_every": 5.0, "stall_seconds": 2.0, "loss": 0.005, "rate": 50_000.0, "share": None}
+    document = sample_result() | {"link": {"name": "own", "up": down, "down": down}}
+    expected = "the link was conditioned (own, silent for 2 s every 5 s, 0.5 % lost, 50.0 kB/s)"
+    assert expected in why(document, "latency.p99<45ms")
+
+
 def test_which_group_saw_it() -> None:
-    assert "players 20.0/s, slow readers 3.20/s" in why(with_slow_readers(), "frames.rate>=19")
+    document = with_slow_readers()
+    document["groups"]["players"]["figures"]["frames.rate"]["value"] = 18.3
+    document["groups"]["slow readers"]["figures"]["frames.rate"]["value"] = 20.0
+    assert "players 18.3/s, slow readers 20.0/s" in why(document, "frames.rate>=19")
     assert "at all 10 bots" in why(with_slow_readers(), "frames.rate@slow readers>=19")
+
+
+def test_figures_without_a_group_are_of_players_and_so_are_the_bots_that_are_named() -> None:
+    document = with_slow_readers()
+    document["per_bot"]["frames_rate"][7] = 2.0
+    assert "at 1 of 90 bots, worst at bot 7: 2.00/s" in why(document, "frames.rate>=19")
+    assert "worst in second" in why(document, "frames.rate>=19")
+    assert "(all groups together: " in why(document, "frames.rate>=19")
 
 
 def test_lost_connections_tell_their_reasons_seconds_and_bots() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gamebots.bots import Bot, Decision
 from gameprotocol import Replica, ReplicaTable, Schema
+from gameprotocol._fields import Angle, Fixed, Owner, Uint
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -43,6 +44,10 @@ _SHIP_COSTS: Final = np.array([math.inf, *(_WOUNDED * hp for hp in range(1, 256)
 _ROCK_COSTS: Final = np.array([_ROCKS + _WOUNDED * 100 - radius for radius in range(256)])
 
 _INPUT: Final = ["turn", "thrust", "shoot"]
+_FIELDS: Final[dict[str, dict[str, type]]] = {
+    "Ship": {"x": Fixed, "y": Fixed, "heading": Angle, "hp": Uint, "owner": Owner},
+    "Asteroid": {"x": Fixed, "y": Fixed, "radius": Uint},
+}
 _NOTHING: Final = (0.0, False, False)
 
 
@@ -63,12 +68,12 @@ class ArenaBot(Bot):
     @staticmethod
     def plays(schema: Schema) -> bool:
         """Whether the room looks like the arena."""
-        tables = {table.name: {field.name for field in table.fields} for table in schema.tables}
+        tables = {table.name: {field.name: field for field in table.fields} for table in schema.tables}
         inputs = [field.name for field in schema.input.fields] if schema.input else []
-        return (
-            {"x", "y", "heading", "hp", "owner"} <= tables.get("Ship", set())
-            and {"x", "y", "radius"} <= tables.get("Asteroid", set())
-            and inputs == _INPUT
+        return inputs == _INPUT and all(
+            isinstance(tables.get(table, {}).get(name), kind)
+            for table, fields in _FIELDS.items()
+            for name, kind in fields.items()
         )
 
     def on_frame(self, world: Replica) -> Decision:

@@ -73,6 +73,11 @@ class Conductor:
             if at == part.wake_at:
                 self._go_on(part, now)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no script will do anything any more."""
+        return all(part.wake_at == math.inf and not part.joining for part in self._parts.values())
+
     def begin_measuring(self, now: float) -> None:
         """The measured time begins; what waits for a share of it now has a time."""
         self._begin = now
@@ -129,21 +134,31 @@ class Conductor:
                 part.actor.drop(now)
                 return True
             case Wait(seconds):
-                self._wake(part, now + seconds)
+                return self._pause(part, now, now + seconds)
             case Play(seconds):
                 self._settle(part)
-                self._wake(part, now + seconds)
+                return self._pause(part, now, now + seconds)
             case Stall(seconds):
-                part.stalled = True
-                part.actor.stall(True, now)
-                self._wake(part, now + seconds)
+                done = self._pause(part, now, now + seconds)
+                if done is None:
+                    part.stalled = True
+                    part.actor.stall(True, now)
+                return done
             case Until(share):
                 self._settle(part)
-                part.share = share
                 if self._begin is not None:
-                    self._wake(part, max(now, self._begin + share * self._seconds))
-            case _:
-                raise TypeError(f"a script yields steps of gamebots.scenarios (Wait, Join, Play, ...), not {step!r}")
+                    return self._pause(part, now, self._begin + share * self._seconds)
+                part.share = share
+                return None
+        raise TypeError(f"a script yields steps of gamebots.scenarios (Wait, Join, Play, ...), not {step!r}")
+
+    def _pause(self, part: _Part, now: float, until: float) -> bool | None:
+        """Let a script wait; True when there is nothing to wait for, so that one that never waits is noticed."""
+        if until <= now:
+            return True
+        if math.isnan(until):
+            raise ValueError(f"the script of bot {part.number} waits for a time that is not a number")
+        self._wake(part, until)
         return None
 
     def _wake(self, part: _Part, at: float) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gamebots.bots import Bot, MakeBot
 from gamebots.measures import Counts
+from gamebots.pacing import InputPace
 from gamebots.room_clock import RoomClock
 from gameclient import ClientLink, Dropped, Way, patience_seconds, return_hello
 from gameprotocol import (
@@ -38,12 +39,8 @@ from gameprotocol import (
 
 #: How long joining may take, in seconds; a crowd that comes at once waits at the server's door for a while.
 JOIN_SECONDS: Final = 30.0
-#: A bot whose inputs are at most so far apart, in ticks, acknowledges with the next one.
-_INPUT_TICKS: Final = 1.5
 #: A room that ticks when something happens does so as often in a second at most.
 _EVENT_RATE: Final = 60.0
-#: Inputs whose answer is awaited, per bot; older ones are given up as lost to a server that does not answer.
-_AWAITED_INPUTS: Final = 256
 #: Messages that are kept to be sent again after a return.
 _KEPT_MESSAGES: Final = 32
 #: Every so many frames one is looked at for the round trip.
@@ -71,7 +68,8 @@ class BotConnection:
         playing: it has its newest connection's first frame.
         replica: what it sees, None without one.
         tick: of the newest frame that was applied.
-        news: what has happened since somebody took it away: "joined", "refused", "lost", "returned", "failed".
+        news: what has happened since somebody took it away: "joined", "refused", "lost", "returned" (the server has
+            said so), "back" (a frame has come), "over" (it has no connection and none will come), "failed".
         why: of the newest of "refused", "lost" and "failed".
         latencies, ages, gaps, connects, joins, returns: durations in seconds since they were taken away.
     """
@@ -113,6 +111,9 @@ class BotConnection:
         self._counts = Counts()  # but what is counted elsewhere until this connection ends
         self._stalled = False
         self._cut = False
+        self._now = 0.0
+        self._played = 0.0  # seconds, before ``_since``
+        self._since: float | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -126,17 +127,10 @@ class BotConnection:
         self._began = 0.0
         self._connecting_since: float | None = None
         self._lost_at = 0.0
-        self._sequence = 0
-        self._awaited: deque[tuple[int, float]] = deque(maxlen=_AWAITED_INPUTS)
+        self._pace = InputPace()
         self._takes_input = False
-        self._tick_seconds = 0.05
-        self._best_latency = 0.0
-        self._most_awaited = 3
         self._resyncing = False
         self._message_bytes = limits.CLIENT_MESSAGE_BYTES
-        self._acknowledged = 0
-        self._last_input = -math.inf
-        self._input_interval = 0.0  # between the two newest
         self._last_frame: float | None = None
         self._received_messages = 0
         self._said: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_MESSAGES)
@@ -164,7 +158,7 @@ class BotConnection:
         """Say goodbye."""
         if self.way is not None:
             self.way.leave(1000, "")
-            self._over()
+            self._over(now)
 
     def drop(self, now: float) -> None:
         """Cut the connection without a word."""
@@ -199,6 +193,7 @@ class BotConnection:
         way = self.way
         if way is None or self._stalled:
             return
+        self._now = now
         payloads = way.read(now)
         if self._connecting_since is not None and way.link.opened:
             self.connects.append(now - self._connecting_since)
@@ -225,24 +220,34 @@ class BotConnection:
                     self.news.append("lost")
             else:
                 self.news.append("refused")
-            self._over()
+            self._over(now)
             self.news.append("over")
 
     def _note_loss(self, dropped: Dropped, now: float) -> None:
         self._lost_at = now
-        self._awaited.clear()
+        self._stop_playing(now)
+        self._pace.lost()
         if not self._cut:
             self.why = f"{dropped.code} {dropped.reason}".strip()
             self._counts.disconnects += 1
             self.news.append("lost")
 
-    def _over(self) -> None:
+    def _over(self, now: float) -> None:
         """It is in no room any more; the totals of its connections are kept."""
+        self._stop_playing(now)
         self._counts = self.counts()
         if self.way is not None:
             self.way.link.release()
         self.way, self.replica = None, None
         self.playing = False
+
+    def played_seconds(self, now: float) -> float:
+        """How long it has been in its room, with an open connection."""
+        return self._played + (now - self._since if self._since is not None else 0.0)
+
+    def _stop_playing(self, now: float) -> None:
+        self._played = self.played_seconds(now)
+        self._since = None
 
     def counts(self) -> Counts:
         """Totals so far."""
@@ -262,17 +267,30 @@ class BotConnection:
             if made is not None:
                 self.ages.append(max(0.0, now - made))
 
-    def send_input(self, now: float) -> None:
-        """Decide and send; what a bot does once a tick.
+    def note_what_never_came(self, now: float) -> None:
+        """At the end: a frame that is overdue, and inputs without an answer, count with the time that they took so far.
 
-        A server applies one input a tick, so one that came too many would wait in front of all later ones for ever. As
-        a good client does, a bot therefore leaves one out when more are unanswered than its best latency explains.
+        Otherwise a server that hangs until the end would look as good as it was before.
         """
+        if not self.playing or self._stalled:
+            return
+        if self._last_frame is not None and now - self._last_frame > 2 * self._pace.tick_seconds:
+            self.gaps.append(now - self._last_frame)
+        self.latencies += self._pace.unanswered(now)
+
+    @property
+    def clock(self) -> RoomClock | None:
+        """Of the room that it plays in now."""
+        return self._clock if self.playing else None
+
+    def send_input(self, now: float) -> None:
+        """Decide and send; what a bot does once a tick. When too many inputs are unanswered, one is left out."""
+        self._now = now
         way, bot = self.way, self._bot
         if bot is None or way is None or not self.playing or self._stalled or way.returning.active:
             return
-        if not self._takes_input or len(self._awaited) >= self._most_awaited:
-            if self.tick > self._acknowledged:
+        if not self._takes_input or self._pace.full:
+            if self.tick > self._pace.acknowledged:
                 self._acknowledge(now)
             if self._takes_input:
                 return
@@ -285,13 +303,10 @@ class BotConnection:
 
     def _send(self, values: list[Any], now: float) -> None:
         assert self.way is not None
-        self._sequence += 1
-        if self.way.write(encode_input(self._sequence, 0, self.tick, _microseconds(now), values)):
-            self._awaited.append((self._sequence, now))
-            self._acknowledged = self.tick
-            if self._sequence > 1:
-                self._input_interval = now - self._last_input
-            self._last_input = now
+        pace = self._pace
+        pace.sequence += 1
+        if self.way.write(encode_input(pace.sequence, 0, self.tick, _microseconds(now), values)):
+            pace.sent(self.tick, now)
 
     def _ask(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         """Call what an author wrote; None when it failed, which costs the bot its place."""
@@ -300,7 +315,7 @@ class BotConnection:
         except Exception as error:
             self.why = _describe(error)
             self.news.append("failed")
-            self.leave(0.0)
+            self.leave(self._now)
             return None
 
     def _say(self, bot: Bot) -> None:
@@ -315,7 +330,7 @@ class BotConnection:
         """Say how far the bot is when no input says it soon: a server holds frames back until it knows."""
         assert self.way is not None
         if self.way.write(encode_acknowledge(self.tick, _microseconds(now))):
-            self._acknowledged = self.tick
+            self._pace.acknowledged = self.tick
 
     # -- what comes
 
@@ -345,8 +360,7 @@ class BotConnection:
                 return
             if self.way is None:
                 return  # the bot's own code failed, and it has left
-        longest = _INPUT_TICKS * self._tick_seconds
-        if self.tick > self._acknowledged and (self._input_interval > longest or now - self._last_input > longest):
+        if self._pace.owes(self.tick, now):
             self._acknowledge(now)
 
     def _take_welcome(self, payload: bytes) -> None:
@@ -356,7 +370,7 @@ class BotConnection:
         self.way.welcomed(seat=welcome.seat, seat_seconds=welcome.seat_seconds, spectator=welcome.spectator)
         self._takes_input = schema.input is not None
         period = 1.0 / welcome.tick_rate if welcome.tick_rate else 0.0
-        self._tick_seconds = period or 1.0 / _EVENT_RATE
+        self._pace.tick_seconds = period or 1.0 / _EVENT_RATE
         self._message_bytes = welcome.message_bytes
         self._clock = self._find_clock(welcome.room, welcome.room_id, period)
         if self._holds_replica:
@@ -371,11 +385,10 @@ class BotConnection:
         assert self.way is not None
         answer = Returned.from_items(unpack_from_server(payload))
         self.way.returned(now, answer.seat, answer.seat_seconds)
-        self._sequence = max(answer.inputs, 0)  # what had not come is of no use any more, and its numbers are free
+        self._pace.returned(answer.inputs, now)  # what had not come is of no use any more
         for number, message in self._said:
             if number > answer.messages:
                 self.way.write(message)
-        self._last_input = now
         self.news.append("returned")
 
     def _take_message(self, kind: int, payload: bytes) -> None:
@@ -408,12 +421,15 @@ class BotConnection:
         if self._last_frame is not None:
             self.gaps.append(now - self._last_frame)
         self._last_frame = now
-        self._settle_inputs(header.sequence, now)
+        self.latencies += self._pace.settle(header.sequence, now)
+        if self._since is None:
+            self._since = now
         if not self.playing:
             self._first_frame(now)
         elif self._lost_at:
             self.returns.append(now - self._lost_at)
             self._lost_at = 0.0
+            self.news.append("back")
 
     def _first_frame(self, now: float) -> None:
         assert self.way is not None
@@ -423,15 +439,6 @@ class BotConnection:
         period = self._clock.period if self._clock is not None else 0.0
         patience = patience_seconds(period, self.way.seat is not None) if period else math.inf
         self.way.expect_frames(now, patience)
-
-    def _settle_inputs(self, sequence: int, now: float) -> None:
-        awaited = self._awaited
-        while awaited and awaited[0][0] <= sequence:
-            latency = now - awaited.popleft()[1]
-            self.latencies.append(latency)
-            if not self._best_latency or latency < self._best_latency:
-                self._best_latency = latency
-                self._most_awaited = 2 + math.ceil(latency / self._tick_seconds)
 
     def _apply(self, replica: Replica, frame: Frame) -> bool:
         """Whether the frame fitted."""

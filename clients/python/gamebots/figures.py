@@ -98,7 +98,7 @@ def make_document(
     """
     players = [bot for bot in measured.bots if bot.group == PLAYERS]
     figures = _figures(players, measured) | _server_figures(watched)
-    limit = _limit(figures, measured, watched)
+    limit = _limit(figures, measured, watched, conditioned=plan.link is not None)
     return {
         "format": FORMAT,
         "url": plan.url,
@@ -242,8 +242,14 @@ def _histograms(players: list[BotMeasures], measured: Measured) -> dict[str, str
 # -- who was the limit -------------------------------------------------------------------------------------------------
 
 
-def _limit(figures: dict[str, Any], measured: Measured, watched: Watched) -> dict[str, str]:
-    """Which side could not do more, in words. What a tool measures that is late itself says little of the server."""
+def _limit(figures: dict[str, Any], measured: Measured, watched: Watched, conditioned: bool) -> dict[str, str]:
+    """Which side could not do more, in words. What a tool measures that is late itself says little of the server.
+
+    Args:
+        conditioned: frames came over links that make them late by themselves.
+    """
+    if not figures["frames.gap"]["count"]:
+        return {"side": "none", "text": "Nobody played, so nothing can be said of the server or of this tool."}
     lag = figures["tool.lag"]["p99"] or 0.0
     tool = f"this tool took {measured.tool_cpu_percent:.0f} % of a core, its loop {lag:.1f} ms late at p99"
     made, asked, late = figures["ticks.rate"]["value"], measured.tick_rate, figures["lateness"]["p99"]
@@ -252,10 +258,15 @@ def _limit(figures: dict[str, Any], measured: Measured, watched: Watched) -> dic
         server += f", {late:.1f} ms late at p99"
     if watched.server_percent:
         server += f", with {figures['server.cpu']['value']:.0f} % of a core"
-    if measured.tool_cpu_percent > _BUSY_PERCENT or lag > _LAG_MS:
+    busy = spread(watched.machine_percent)["mean"]
+    tool_is_late = measured.tool_cpu_percent > _BUSY_PERCENT or lag > _LAG_MS
+    if tool_is_late and busy is not None and busy > _MACHINE_PERCENT:
+        cores = f"its {psutil.cpu_count() or 1} cores were {busy:.0f} % busy"
+        return {"side": "machine", "text": f"This machine was the limit: {_sentence(cores, tool, server)}"}
+    if tool_is_late:
         return {"side": "tool", "text": f"This tool was the limit: {_sentence(tool, server)}"}
     slow = asked and made is not None and made < asked * _TICK_SHARE
-    if slow or (asked and late is not None and late > 1000 / asked * _LATE_SHARE):
+    if slow or (asked and not conditioned and late is not None and late > 1000 / asked * _LATE_SHARE):
         return {"side": "server", "text": f"The server was the limit: {_sentence(server, tool)}"}
     return {"side": "none", "text": f"Neither side was at its limit: {_sentence(server, tool)}"}
 
@@ -269,12 +280,10 @@ def _warnings(plan: Plan, measured: Measured, watched: Watched, limit: dict[str,
     if limit["side"] == "tool":
         cure = "use --processes, fewer bots, or fewer that hold a replica (--replicas)"
         warnings.append(f"What was measured is this tool as much as the server: {cure}.")
-    busy = spread(watched.machine_percent)["mean"]
-    if busy is not None and busy > _MACHINE_PERCENT:
-        cores = psutil.cpu_count() or 1
+    if limit["side"] == "machine":
         warnings.append(
-            f"All {cores} cores of this machine were busy ({busy:.0f} %): if the server runs on it, too, each took "
-            f"time from the other."
+            "Whatever runs on this machine, perhaps the server, took time from these bots and they from it: use fewer "
+            "bots, or run them on another machine."
         )
     for what, times in measured.failures.most_common(3):
         warnings.append(f"{times} bot(s) failed in their own code and left: {what}")

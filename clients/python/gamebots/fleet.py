@@ -174,5 +174,3 @@ class _Fleet:
             if process.is_alive():
                 process.kill()
                 process.join()
-
-

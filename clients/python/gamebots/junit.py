@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gamebots.reasons import because_of_disconnects, joined_count
+from gamebots.reading import joined_count, of_all_groups
+from gamebots.reasons import because_of_refusals
+from gamebots.requirements import ALWAYS_ZERO, FIGURES
 from gamebots.text import headline, plain_result
 from gamebots.units import is_number, printable, show_amount
 
@@ -26,8 +28,8 @@ _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 def junit_xml(document: Mapping[str, Any]) -> str:
     """The whole file, to be written as UTF-8.
 
-    A requirement that is not met is a failure, and its text says why; when nobody could join, each is an error: nothing
-    was tried. Without requirements there is one case that is skipped and says so.
+    A requirement that is not met is a failure, and its text says why; so is what must never happen, but did. When
+    nobody could join, each is an error: nothing was tried. Without requirements one case is skipped and says so.
 
     Raises:
         click.UsageError: junitparser is not installed.
@@ -69,13 +71,20 @@ def _cases(document: Mapping[str, Any]) -> list[TestCase]:
         cases = cases or [TestCase("bots join", classname=_class_name(document), time=0.0)]
         _, _, said = headline(document)
         for case in cases:
-            case.result = [_told(Error, said, "nobody joined", because_of_disconnects(document) or said)]
+            case.result = [_told(Error, said, "nobody joined", because_of_refusals(document) or said)]
         return cases
     for case, row in zip(cases, rows, strict=True):
         if not row["passed"]:
             found = show_amount(row.get("found"), row.get("unit") or "", beside=row.get("limit"))
             message = "nothing was measured" if row.get("found") is None else f"found {found}"
             case.result = [_told(Failure, message, "requirement", f"{row['text']}: {message}\n{row['why']}")]
+    for name in ALWAYS_ZERO:
+        count = of_all_groups(document, name)
+        if count and not any(row["metric"] == name and not row["passed"] for row in rows):
+            case = TestCase(f"no {name}", classname=_class_name(document), time=0.0)
+            message = f"found {count:.0f}"
+            case.result = [_told(Failure, message, "defect", f"{name}: {message}\n{FIGURES[name].meaning}")]
+            cases.append(case)
     if not cases:
         case = TestCase("nothing was required", classname=_class_name(document), time=0.0)
         case.result = [Skipped("nothing was required: give --require to make this a test")]

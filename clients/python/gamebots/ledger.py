@@ -12,6 +12,9 @@ from gamebots.connection import BotConnection
 from gamebots.measures import COUNTED, SUMS, BotMeasures, Counts, Durations, Measured, Second
 from gamebots.room_clock import RoomClock
 
+#: Counted over the whole run, not over its measured part.
+_EVER = ("desyncs", "unapplied", "disconnects")
+
 
 class Ledger:
     """The books of one process.
@@ -35,6 +38,7 @@ class Ledger:
         self._cpu_clock = cpu_clock
         self._measures = {number: BotMeasures(number, groups[number]) for number in bots}
         self._before = {number: Counts() for number in bots}
+        self._played = dict.fromkeys(bots, 0.0)
         names = ("connect", "join", "return", "lateness", "server_tick", "tool.lag")
         self._durations = {name: Durations() for name in names}
         self._disconnects: Counter[str] = Counter()
@@ -57,7 +61,10 @@ class Ledger:
     def begin(self, now: float) -> None:
         """The measured time begins: forget what was before, but for how bots came in."""
         for number, bot in self._bots.items():
-            self._before[number] = bot.counts()
+            self._before[number] = before = bot.counts()
+            for name in _EVER:  # what must never happen counts from the begin of the ramp
+                setattr(self._measures[number].counts, name, getattr(before, name))
+            self._played[number] = bot.played_seconds(now)
             for values in (bot.latencies, bot.ages, bot.gaps):
                 values.clear()
         for clock in self._clocks.values():
@@ -121,7 +128,7 @@ class Ledger:
         """Book what all bots have measured; their latencies and ages of this second."""
         latencies: list[float] = []
         ages: list[float] = []
-        measuring, passed, row = self._begin is not None, now - self._last, self._row
+        measuring, row = self._begin is not None, self._row
         for number, bot in self._bots.items():
             before, after = self._before[number], bot.counts()
             self._before[number] = after
@@ -137,7 +144,7 @@ class Ledger:
                     passed_by = getattr(after, name) - getattr(before, name)
                     if passed_by:
                         setattr(measures.counts, name, getattr(measures.counts, name) + passed_by)
-                measures.connected_seconds += passed if bot.playing else 0.0
+                measures.connected_seconds = bot.played_seconds(now) - self._played[number]
                 measures.latency.record(bot.latencies)
                 measures.state_age.record(bot.ages)
                 measures.gap.record(bot.gaps)
@@ -165,7 +172,8 @@ class Ledger:
     def result(self, now: float, interrupted: bool) -> Measured:
         """Everything, at the end of the measured time."""
         seconds = max(now - self._begin, 1e-9) if self._begin is not None else 0.0
-        rates = [rate for clock in self._clocks.values() if (rate := clock.tick_rate(now)) is not None]
+        watched = {bot.clock for bot in self._bots.values()}
+        found = [clock.tick_rate(now, watched=clock in watched) for clock in self._clocks.values()]
         return Measured(
             seconds=seconds,
             bots=list(self._measures.values()),
@@ -177,7 +185,7 @@ class Ledger:
             refused=self._refused,
             failures=self._failures,
             durations=self._durations,
-            tick_rates=rates,
+            tick_rates=[rate for rate in found if rate is not None],
             tick_rate=max((1 / clock.period for clock in self._clocks.values() if clock.period), default=0.0),
             tool_cpu_percent=round(100 * (self._cpu_clock() - self._cpu_begin) / seconds, 1) if seconds else 0.0,
             interrupted=interrupted,

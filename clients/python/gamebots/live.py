@@ -5,9 +5,12 @@ It paints when there is news and has no thread of its own, because what runs in 
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
@@ -120,13 +123,15 @@ class LiveView:
         self._live = Live(Text(self._title), console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        self._live.start(refresh=True)
+        with _interrupts_later():
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._live.stop()  # shows the cursor again, whatever happened
+        with _interrupts_later():
+            self._live.stop()  # shows the cursor again, whatever happened
 
     def update(self, progress: Progress) -> None:
         now = self._clock()
@@ -134,7 +139,8 @@ class LiveView:
             return
         self._painted_at = now
         self._latencies.append(_of(progress, "latency_p99_ms"))
-        self._live.update(self._picture(progress), refresh=True)
+        with _interrupts_later():
+            self._live.update(self._picture(progress), refresh=True)
 
     def _picture(self, progress: Progress) -> RenderableType:
         table = Table.grid(padding=(0, 2, 0, 0))
@@ -150,6 +156,23 @@ class LiveView:
         table.add_row("errors", Text(errors or "none", "bold red" if errors else ""))
         table.add_row("this tool", _tool(progress))
         return Group(Text(self._title, no_wrap=True, overflow="ellipsis"), table)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C waits until this is over: of a picture that was interrupted nobody knows how much there is to erase."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, where: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def plain_line(progress: Progress) -> str:

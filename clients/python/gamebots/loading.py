@@ -77,8 +77,7 @@ def _load(path: str, base: type[T], kind: str) -> Any:
         raise ValueError(f"{path} is no {kind}: write class {name}({base.__name__}), from {base.__module__}")
     if not callable(found):
         raise ValueError(
-            f"{path} is of type {type(found).__name__}, not a {kind}; there are: "
-            f"{', '.join(theirs) or 'none'}"
+            f"{path} is of type {type(found).__name__}, not a {kind}; there are: {', '.join(theirs) or 'none'}"
         )
     return found
 

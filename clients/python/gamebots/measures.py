@@ -6,6 +6,7 @@ and can be added to another one; so totals over bots and processes are exact sum
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,38 +21,56 @@ LOWEST_US: Final = 1
 HIGHEST_US: Final = 60_000_000
 DIGITS: Final = 2
 
+#: Values that are put into a histogram together.
+_AT_ONCE: Final = 4096
+#: A histogram of two digits has 256 cells for each power of two; finer differences are lost in it.
+_CELL_BITS: Final = 8
+
 _PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 
 
 class Durations:
     """Many durations: how they are spread, to one per cent. What is longer than a minute counts as a minute."""
 
-    __slots__ = ("_histogram", "_record")
+    __slots__ = ("_new", "_written")
 
     def __init__(self) -> None:
-        self._take(HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS))
-
-    def _take(self, histogram: Any) -> None:
-        self._histogram = histogram
-        self._record = histogram.record_value
+        self._written: Any = None  # made when it is needed: many are never
+        self._new = array("d")  # not in the histogram yet
 
     def __getstate__(self) -> bytes:
         return self._histogram.encode() if self.count else b""
 
     def __setstate__(self, state: bytes) -> None:
-        self._take(HdrHistogram.decode(state) if state else HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS))
+        self._written = HdrHistogram.decode(state) if state else None
+        self._new = array("d")
 
     @property
     def count(self) -> int:
         """How many were recorded."""
-        return int(self._histogram.get_total_count())
+        return len(self._new) + (0 if self._written is None else int(self._written.get_total_count()))
 
     def record(self, seconds: Iterable[float]) -> None:
         """Take some more."""
-        record = self._record
-        for duration in seconds:
-            microseconds = int(duration * 1e6)
-            record(LOWEST_US if microseconds < LOWEST_US else min(microseconds, HIGHEST_US))
+        self._new.extend(seconds)
+        if len(self._new) >= _AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        """Put what is new into the histogram: a call for each of its cells rather than for each value."""
+        new, self._new = np.clip(np.array(self._new) * 1e6, LOWEST_US, HIGHEST_US), array("d")
+        cell = np.exp2(np.maximum(np.frexp(new)[1] - _CELL_BITS, 0))
+        values, counts = np.unique((np.floor(new / cell) * cell).astype(np.int64), return_counts=True)
+        if self._written is None:
+            self._written = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            self._written.record_value(value, count)
+
+    @property
+    def _histogram(self) -> Any:
+        if self._new or self._written is None:
+            self._write()
+        return self._written
 
     def add(self, other: Durations) -> None:
         """Take all that another one has."""

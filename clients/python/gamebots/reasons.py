@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from gamebots.reading import bots_of, column_of, figures_of, group_name, joined_count, value_of
+from gamebots.scenarios import PLAYERS
 from gamebots.units import digits, is_number, printable, show_amount
 
 if TYPE_CHECKING:
@@ -64,29 +66,6 @@ _SPIKE, _SPIKE_MS = 2.5, 20.0
 _TICK_FULL: Final = 0.8
 
 
-def figures_of(document: Mapping[str, Any], group: str | None) -> Mapping[str, Any]:
-    """The figures of all bots, or those of a group; none when there is no such group."""
-    if group is None:
-        figures: Mapping[str, Any] = document.get("figures") or {}
-        return figures
-    found = (document.get("groups") or {}).get(group_name(document, group) or "")
-    return (found or {}).get("figures") or {}
-
-
-def group_name(document: Mapping[str, Any], written: str) -> str | None:
-    """The name of a group, which may be written with other spaces and capitals: ``slow-readers``."""
-
-    def folded(name: str) -> str:
-        return "".join(character for character in name.lower() if character.isalnum())
-
-    return next((name for name in document.get("groups") or {} if folded(name) == folded(written)), None)
-
-
-def joined_count(document: Mapping[str, Any]) -> int:
-    """How many bots got in."""
-    return int((document.get("bots") or {}).get("joined") or 0)
-
-
 def why_unmeasured(document: Mapping[str, Any], figure: str, group: str | None) -> str | None:
     """What a figure says nothing for; None when it is there and means something.
 
@@ -96,15 +75,13 @@ def why_unmeasured(document: Mapping[str, Any], figure: str, group: str | None) 
         there = ", ".join(printable(name) for name in document.get("groups") or {}) or "none"
         return f"there is no group {group!r} in this scenario (groups: {there})"
     if figure not in _TOOL and joined_count(document) == 0:
-        reasons = because_of_disconnects(document)
+        reasons = because_of_refusals(document)
         return f"no bot could join ({reasons})" if reasons else "no bot could join"
     if not document.get("seconds") and figure not in _TOOL:
         return "the run ended before measuring began"
     entry = figures_of(document, group).get(figure)
-    absent = not entry or entry.get("count") == 0
-    if figure == "desyncs" and entry and not entry.get("value") and _value(document, "hashes.checked") == 0:
-        absent = True
-    if not absent:
+    unproven = figure == "desyncs" and value_of(document, "hashes.checked", group=group) == 0
+    if entry and entry.get("count") != 0 and not (unproven and not entry.get("value")):
         return None
     if group is not None and figure in figures_of(document, None):
         there = ", ".join(figures_of(document, group))
@@ -116,7 +93,7 @@ def why_missed(document: Mapping[str, Any], requirement: Requirement, found: flo
     """What is behind a limit that was not kept, from what happened to who was the limit."""
     clauses = [
         _delay_of_link(document, requirement),
-        _WHY.get(requirement.figure, _nothing)(document),
+        _WHY.get(requirement.figure, _nothing)(document, requirement.group),
         _when(document, requirement),
         _who(document, requirement),
         *_because(document, requirement),
@@ -128,24 +105,17 @@ def why_missed(document: Mapping[str, Any], requirement: Requirement, found: flo
 # -- when
 
 
-def _column(document: Mapping[str, Any], name: str) -> dict[int, float]:
-    """The values of a column by second, of the measured time, where something was measured."""
-    timeline = document.get("timeline") or {}
-    rows = zip(timeline.get("second") or [], timeline.get(name) or [], strict=False)
-    return {second: value for second, value in rows if second >= 0 and is_number(value)}
-
-
 def _series(document: Mapping[str, Any], requirement: Requirement) -> dict[int, float]:
     """What the time line says of a requirement's figure: by second, in the figure's unit, for each bot."""
     figure, statistic = requirement.figure, requirement.statistic
     if requirement.group is not None:
         return {}
     if figure in _TOTALS:
-        connected = _column(document, "connected")
-        total = _column(document, _TOTALS[figure])
+        connected = column_of(document, "connected")
+        total = column_of(document, _TOTALS[figure])
         return {second: total[second] / connected[second] for second in total if connected.get(second)}
     name = _COLUMNS.get((figure, statistic)) or _COLUMNS.get((figure, None))
-    return _column(document, name) if name else {}
+    return column_of(document, name) if name else {}
 
 
 def _shown(value: float, requirement: Requirement) -> str:
@@ -167,6 +137,8 @@ def _when(document: Mapping[str, Any], requirement: Requirement) -> str:
         return ""
     seconds = sum(not requirement.met_by(value) for value in series.values())
     worst = _worst(series, requirement)
+    if len(document.get("groups") or {}) > 1:  # a time line is of all bots
+        return f"worst in second {worst} (all groups together: {_shown(series[worst], requirement)})"
     shown = f"second {worst}: {_shown(series[worst], requirement)}"
     if seconds == len(series) > 1:
         return f"in all {len(series)} seconds, worst in {shown}"
@@ -175,7 +147,7 @@ def _when(document: Mapping[str, Any], requirement: Requirement) -> str:
 
 def _counted_when(document: Mapping[str, Any], column: str) -> str:
     """In which seconds something was counted that should not have been."""
-    counts = {second: count for second, count in _column(document, column).items() if count}
+    counts = {second: count for second, count in column_of(document, column).items() if count}
     if not counts:
         return ""
     worst = max(counts, key=lambda second: counts[second])
@@ -201,8 +173,8 @@ def _which_groups(document: Mapping[str, Any], requirement: Requirement) -> str:
         value: Any = entry.get(requirement.statistic or "value")
         if is_number(value):
             found[name] = value
-    misses = [value for value in found.values() if not requirement.met_by(value)]
-    if len(found) < 2 or len(misses) in (0, len(found)):
+    misses = [name for name in found if not requirement.met_by(found[name])]
+    if len(misses) in (0, len(found)) or (PLAYERS in found and PLAYERS not in misses):
         return ""
     return ", ".join(f"{printable(name)} {_shown(value, requirement)}" for name, value in found.items())
 
@@ -211,14 +183,7 @@ def _which_bots(document: Mapping[str, Any], requirement: Requirement) -> str:
     name = _BOT_COLUMNS.get((requirement.figure, requirement.statistic))
     if name is None or requirement.operator == "!=":
         return ""
-    bots = document.get("per_bot") or {}
-    of_group = group_name(document, requirement.group) if requirement.group is not None else None
-    groups = bots.get("group") or []
-    values = {
-        bot: value
-        for at, (bot, value) in enumerate(zip(bots.get("bot") or [], bots.get(name) or [], strict=False))
-        if is_number(value) and (of_group is None or (at < len(groups) and groups[at] == of_group))
-    }
+    values = {bot: value for bot, value in bots_of(document, name, requirement.group).items() if is_number(value)}
     beyond = [bot for bot in values if not requirement.met_by(values[bot])]
     if not beyond:
         return ""
@@ -228,85 +193,88 @@ def _which_bots(document: Mapping[str, Any], requirement: Requirement) -> str:
     return f"at {len(beyond)} of {len(values)} bots, worst at bot {worst}: {_shown(values[worst], requirement)}"
 
 
-def _counted_at(document: Mapping[str, Any], column: str) -> str:
+def _counted_at(document: Mapping[str, Any], column: str, group: str | None) -> str:
     """At which bots something was counted that should not have been."""
-    bots = document.get("per_bot") or {}
-    counts = zip(bots.get("bot") or [], bots.get(column) or [], strict=False)
-    hit = [str(bot) for bot, count in counts if count]
+    counts = bots_of(document, column, group)
+    hit = [str(bot) for bot, count in counts.items() if count]
     if not hit:
         return ""
+    if len(hit) == len(counts) > 1:
+        return f"at all {len(counts)} bots"
     if len(hit) > 4:
-        return f"at {len(hit)} of {len(bots['bot'])} bots"
+        return f"at {len(hit)} of {len(counts)} bots"
     return f"at bot{'s' if len(hit) > 1 else ''} {', '.join(hit)}"
 
 
 # -- because of what
 
 
-def _nothing(document: Mapping[str, Any]) -> str:
+def _nothing(document: Mapping[str, Any], group: str | None) -> str:
     return ""
-
-
-def _value(document: Mapping[str, Any], figure: str, statistic: str = "value") -> float | None:
-    value: Any = (figures_of(document, None).get(figure) or {}).get(statistic)
-    return value if is_number(value) else None
 
 
 def because_of_disconnects(document: Mapping[str, Any]) -> str:
     """The reasons of lost connections, the most frequent ones first; "" when there are none."""
-    counted = {reason: count for reason, count in (document.get("disconnects") or {}).items() if count}
+    return _listed(document.get("disconnects") or {})
+
+
+def because_of_refusals(document: Mapping[str, Any]) -> str:
+    """Why bots could not join; a document may count that with lost connections."""
+    return _listed(document.get("refusals") or document.get("disconnects") or {})
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    counted = {reason: count for reason, count in counts.items() if count}
     reasons = sorted(counted, key=lambda reason: -counted[reason])
     told = ", ".join(f"{counted[reason]} x {printable(reason)}" for reason in reasons[:3])
     more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
     return told + more
 
 
-def _why_disconnects(document: Mapping[str, Any]) -> str:
+def _why_disconnects(document: Mapping[str, Any], group: str | None) -> str:
     parts = (
         because_of_disconnects(document),
         _counted_when(document, "disconnects"),
-        _counted_at(document, "disconnects"),
+        _counted_at(document, "disconnects", group),
     )
     return "; ".join(part for part in parts if part)
 
 
-def _why_refused(document: Mapping[str, Any]) -> str:
+def _why_refused(document: Mapping[str, Any], group: str | None) -> str:
     bots = document.get("bots") or {}
     told = f"{bots.get('joined', 0)} of {bots.get('asked', 0)} bots joined"
-    reasons = because_of_disconnects(document)
-    return f"{told}; {reasons}" if reasons else told
+    parts = (told, because_of_refusals(document), _counted_when(document, "refused"))
+    return "; ".join(part for part in parts if part)
 
 
-def _why_desyncs(document: Mapping[str, Any]) -> str:
-    parts = [_counted_when(document, "desyncs"), _counted_at(document, "desyncs")]
-    checked = _value(document, "hashes.checked")
+def _why_desyncs(document: Mapping[str, Any], group: str | None) -> str:
+    parts = [_counted_when(document, "desyncs"), _counted_at(document, "desyncs", group)]
+    checked = value_of(document, "hashes.checked", group=group)
     if checked:
         parts.append(f"{checked:.0f} states were compared")
     return "; ".join(part for part in parts if part)
 
 
-def _why_skipped(document: Mapping[str, Any]) -> str:
+def _why_skipped(document: Mapping[str, Any], group: str | None) -> str:
     groups = document.get("groups") or {}
-    told = [_counted_at(document, "skipped_ticks")]
+    told = [_counted_at(document, "skipped_ticks", group)]
     if len(groups) < 2:
         told.append("a server merges ticks for links that do not keep up, and ticks that it was late for")
     return "; ".join(part for part in told if part)
 
 
-def _why_frames(document: Mapping[str, Any]) -> str:
+def _why_frames(document: Mapping[str, Any], group: str | None) -> str:
     """Frames are missing because the server made no ticks, or because it merged them for links that were slow."""
-    ticks, frames = _value(document, "ticks.rate"), _value(document, "frames.rate")
-    skipped = _value(document, "ticks.skipped_share")
+    ticks, frames = value_of(document, "ticks.rate"), value_of(document, "frames.rate", group=group)
+    skipped = value_of(document, "ticks.skipped_share", group=group)
     if ticks is None or frames is None:
         return ""
     if skipped is not None and skipped >= 5:
         return f"the server merged {show_amount(skipped, '%')} of the ticks into later frames"
-    if frames >= 0.95 * ticks:
-        return f"the server itself made {digits(ticks)} ticks a second"
-    return f"the server made {digits(ticks)} ticks a second"
+    return f"the server{' itself' if frames >= 0.95 * ticks else ''} made {digits(ticks)} ticks a second"
 
 
-_WHY: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+_WHY: Final[Mapping[str, Callable[[Mapping[str, Any], str | None], str]]] = {
     "disconnects": _why_disconnects,
     "refused": _why_refused,
     "desyncs": _why_desyncs,
@@ -325,7 +293,7 @@ def _because(document: Mapping[str, Any], requirement: Requirement) -> list[str]
     if requirement.figure not in ("tool.lag", "tool.cpu"):
         clauses.append(_what_else_then(document, requirement))
     if requirement.figure in _LINK and document.get("link"):
-        clauses.append(f"the link was conditioned ({printable(document['link'].get('name', 'own values'))})")
+        clauses.append(f"the link was conditioned ({_link_words(document['link'])})")
     if side == "tool":
         clauses.append("this tool was the limit, so the server may be better than this (--processes, --replicas)")
     elif side == "server":
@@ -335,7 +303,7 @@ def _because(document: Mapping[str, Any], requirement: Requirement) -> list[str]
 
 def _full_ticks(document: Mapping[str, Any]) -> str:
     """Whether the server's ticks usually take nearly all the time there is."""
-    rate, usual = _value(document, "ticks.rate"), _value(document, "server_tick", "p50")
+    rate, usual = value_of(document, "ticks.rate"), value_of(document, "server_tick", "p50")
     if not rate or usual is None or usual < _TICK_FULL * 1000 / rate:
         return ""
     return f"a server tick usually took {show_amount(usual, 'ms')}, of {show_amount(1000 / rate, 'ms')} there are"
@@ -349,16 +317,31 @@ def _what_else_then(document: Mapping[str, Any], requirement: Requirement) -> st
     worst = _worst(series, requirement)
     told = []
     for column, words in (("server_tick_max_ms", "a server tick took"), ("tool_lag_max_ms", "this tool was late by")):
-        values = _column(document, column)
+        values = column_of(document, column)
         if column == _COLUMNS.get((requirement.figure, None)) or worst not in values:
             continue
         if values[worst] >= max(_SPIKE_MS, _SPIKE * statistics.median(values.values())):
             told.append(f"{words} {show_amount(values[worst], 'ms')}")
     for column, words in (("joins", "bots joined"), ("disconnects", "connections were lost")):
-        number = _column(document, column).get(worst, 0)
+        number = column_of(document, column).get(worst, 0)
         if number >= max(2, 0.02 * joined_count(document)):
             told.append(f"{number:.0f} {words}")
     return f"in second {worst} " + " and ".join(told) if told else ""
+
+
+def _link_words(link: Mapping[str, Any]) -> str:
+    """What a conditioned link does to what comes down it, besides its delay."""
+    down = link.get("down") or {}
+    words = [printable(link.get("name", "own values"))]
+    if down.get("stall_every"):
+        words.append(f"silent for {down.get('stall_seconds', 0):g} s every {down['stall_every']:g} s")
+    if down.get("loss"):
+        words.append(f"{100 * down['loss']:g} % lost")
+    if down.get("rate"):
+        words.append(show_amount(down["rate"], "B/s"))
+    if down.get("share"):
+        words.append(f"{100 * down['share']:g} % of the bandwidth it needs")
+    return ", ".join(words)
 
 
 def _delay_of_link(document: Mapping[str, Any], requirement: Requirement) -> str:

@@ -136,10 +136,10 @@ def _merged(earlier: list[Any] | None, later: list[Any]) -> list[Any]:
 
 
 class ReplayBot(Bot):
-    """Plays a recording in a circle, beginning somewhere in it, so that many bots do different things.
+    """Plays a recording in a circle, beginning anywhere in all that was played, so that bots do different things.
 
     Args:
-        schema, player, seed: as of `Bot`; the seed says which track, and where in it to begin.
+        schema, player, seed: as of `Bot`; the seed says where to begin.
         recording: of a room with the same input.
     Raises:
         ValueError: the room's input is another one; the text names the field.
@@ -151,15 +151,14 @@ class ReplayBot(Bot):
             raise ValueError("the recording has no inputs")
         recording.check_fits(schema.input)
         self._recording = recording
-        self._track = seed % len(recording.tracks)
-        self._begin = self.random.random()
         self._line: list[list[Any]] = []
         self._at = 0
 
     def next_input(self, world: Replica | None) -> list[Any]:
         if not self._line:  # the rate is known by now
-            self._line = self._recording.timeline(self._track, self.rate)
-            self._at = int(self._begin * len(self._line))
+            lines = [self._recording.timeline(track, self.rate) for track in range(len(self._recording.tracks))]
+            (self._line,) = self.random.choices(lines, [len(line) for line in lines])
+            self._at = self.random.randrange(len(self._line))
         values = self._line[self._at]
         self._at = (self._at + 1) % len(self._line)
         return values

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from gamebots import reasons
-from gamebots.units import in_own_unit, is_number
+from gamebots.reading import figures_of, joined_count, of_all_groups, value_of
+from gamebots.reasons import why_missed, why_unmeasured
+from gamebots.units import in_own_unit
 
 #: Of a distribution, and of a rate over bots.
 STATISTICS: Final = ("min", "p50", "p90", "p95", "p99", "p99_9", "max", "mean")
@@ -34,12 +35,12 @@ class Figure:
     Attributes:
         unit: in which it is told.
         kind: a distribution has statistics and no value; a rate has a value, the mean over bots, and statistics over
-            bots; a number has a value alone.
+            bots; a gauge has a value, and statistics over what it was read at; a number has a value alone.
         meaning: in words.
     """
 
     unit: str
-    kind: Literal["distribution", "rate", "number"]
+    kind: Literal["distribution", "rate", "gauge", "number"]
     meaning: str
 
 
@@ -57,7 +58,7 @@ FIGURES: Final[Mapping[str, Figure]] = MappingProxyType(
         "frames.rate": Figure("/s", "rate", "frames received"),
         "bytes.in": Figure("B/s", "rate", "bytes received"),
         "bytes.out": Figure("B/s", "rate", "bytes sent"),
-        "ticks.rate": Figure("/s", "number", "server ticks"),
+        "ticks.rate": Figure("/s", "gauge", "server ticks"),
         "ticks.skipped": Figure("", "number", "ticks merged into later frames"),
         "ticks.skipped_share": Figure("%", "number", "of ticks merged into later frames"),
         "frames.unapplied": Figure("", "number", "frames that did not fit the held state"),
@@ -68,10 +69,12 @@ FIGURES: Final[Mapping[str, Figure]] = MappingProxyType(
         "refused": Figure("", "number", "bots that never joined"),
         "bots.failed": Figure("", "number", "exceptions in bots' code"),
         "tool.cpu": Figure("%", "number", "of a core, this tool's busiest process"),
-        "server.cpu": Figure("%", "number", "of a core, the server"),
-        "server.memory": Figure("MiB", "number", "the server"),
+        "server.cpu": Figure("%", "gauge", "of a core, the server"),
+        "server.memory": Figure("MiB", "gauge", "the server"),
     }
 )
+#: Of these there must be none, whatever is required: a load test in which they happen has found a defect.
+ALWAYS_ZERO: Final = ("desyncs", "bots.failed")
 #: What people write who have not read the list.
 _OTHER_WORDS: Final = {
     "ping": "latency.p99",
@@ -203,7 +206,7 @@ def _offer_figures(metric: str) -> str:
         return f"did you mean {meant}?"
     near = difflib.get_close_matches(name.lower(), FIGURES, n=2, cutoff=0.6)
     if near:
-        default = {"distribution": suffix or ".p99", "rate": suffix, "number": ""}
+        default = {"distribution": suffix or ".p99", "rate": suffix, "gauge": suffix, "number": ""}
         return f"did you mean {' or '.join(found + default[FIGURES[found].kind] for found in near)}?"
     return f"there are {', '.join(FIGURES)}"
 
@@ -218,15 +221,15 @@ def judge(document: Mapping[str, Any], requirements: Iterable[Requirement]) -> d
 
 
 def _judge_one(document: Mapping[str, Any], requirement: Requirement) -> dict[str, Any]:
-    missing = reasons.why_unmeasured(document, requirement.figure, requirement.group)
+    missing = why_unmeasured(document, requirement.figure, requirement.group)
     found = found_value(document, requirement) if missing is None else None
-    passed = found is not None and requirement.met_by(found)
-    if passed:
+    met = found is not None and requirement.met_by(found)
+    if met:
         why = ""
     elif found is None:
         why = f"nothing was measured: {missing}" if missing else "nothing was measured"
     else:
-        why = reasons.why_missed(document, requirement, found)
+        why = why_missed(document, requirement, found)
     return {
         "text": str(requirement),
         "metric": requirement.metric,
@@ -234,18 +237,25 @@ def _judge_one(document: Mapping[str, Any], requirement: Requirement) -> dict[st
         "limit": requirement.limit,
         "unit": requirement.unit,
         "found": found,
-        "passed": passed,
+        "passed": met,
         "why": why,
     }
 
 
+def passed(document: Mapping[str, Any]) -> bool:
+    """Whether a run is good: somebody joined, what was required is there, and what must never happen did not."""
+    if joined_count(document) == 0 or any(of_all_groups(document, name) for name in ALWAYS_ZERO):
+        return False
+    verdict = document.get("verdict")
+    return verdict is None or bool(verdict["passed"])
+
+
 def found_value(document: Mapping[str, Any], requirement: Requirement) -> float | None:
     """What a result document says of a requirement's metric, in the figure's unit; None: nothing was measured."""
-    entry = reasons.figures_of(document, requirement.group).get(requirement.figure)
+    entry = figures_of(document, requirement.group).get(requirement.figure)
     if not entry or entry.get("count") == 0:
         return None
-    value = entry.get(requirement.statistic or "value")
-    return value if is_number(value) else None
+    return value_of(document, requirement.figure, requirement.statistic or "value", requirement.group)
 
 
 def describe_metrics() -> Sequence[tuple[str, str, str]]:

@@ -126,11 +126,15 @@ class RoomClock:
         seen = self._ticks.get(self.newest)
         self._marked = None if seen is None else (self.newest, seen.arrived)
 
-    def tick_rate(self, now: float) -> float | None:
-        """Ticks a second since `mark`; None when there was no time, or none were seen."""
+    def tick_rate(self, now: float, watched: bool = True) -> float | None:
+        """Ticks a second since `mark`; None when there was no time, or none were seen.
+
+        Args:
+            watched: whether a bot is in the room now; of one that all have left nothing is known any more.
+        """
         if self._marked is None:
             return None
         tick, since = self._marked
         newest = self._ticks[self.newest].arrived
-        until = newest if now - newest < 1.5 * self.period else now
+        until = newest if not watched or now - newest < 1.5 * self.period else now
         return (self.newest - tick) / (until - since) if until > since else None

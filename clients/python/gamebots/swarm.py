@@ -36,6 +36,8 @@ from gameclient import ClientLink
 SLICES: Final = 25
 #: So many bots on their way in, or back, are looked at in each slice, all of them in turn.
 _CONNECTING_AT_ONCE: Final = 64
+#: Steps of this part of a period spread any number of bots evenly over it.
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
 #: Between the last bot's first frame and the begin of measuring, in seconds.
 SETTLE_SECONDS: Final = 1.0
 
@@ -97,7 +99,7 @@ class Swarm:
         self._due: list[tuple[float, int]] = []  # conditioned links, when something comes out of them
         self._slices: list[list[BotConnection]] = [[] for _ in range(SLICES)]
         for index, bot in enumerate(self.bots.values()):
-            self._slices[index % SLICES].append(bot)
+            self._slices[int(index * _GOLDEN % 1 * SLICES)].append(bot)
         self._slice_seconds = 1.0 / plan.rate / SLICES
         self._lateness: list[float] = []
         self._stop = False
@@ -164,10 +166,13 @@ class Swarm:
         assert self._conductor is not None
         slices = _Slices(self._slice_seconds, self._clock)
         until = self._clock() + seconds
-        while self._clock() < until and not self._stop:
+        while self._clock() < until and not (self._stop or self._deserted()):
             self._one_slice(await slices.next(), self._conductor)
             self._lateness.append(slices.late)
             self._end_second(on_second)
+        now = self._clock()
+        for bot in self.bots.values():
+            bot.note_what_never_came(now)
         self._end_second(None, even_if_short=True)
 
     def _end_second(self, on_second: Callable[[Second], None] | None, even_if_short: bool = False) -> None:
@@ -178,10 +183,17 @@ class Swarm:
         self._lateness.clear()
         if on_second is not None:
             on_second(second)
-        for bot in self.bots.values():
-            if bot.playing:
-                bot.tend(now)  # it may have heard nothing for too long
-                self.look_after(bot, now)
+        for number in list(self._watched):
+            bot = self.bots[number]
+            bot.receive(now)  # whose socket says nothing may have heard nothing for too long
+            bot.tend(now)
+            self.look_after(bot, now)
+
+    def _deserted(self) -> bool:
+        """Whether nobody is there, and nobody will come: there is nothing to wait for."""
+        if self._watched or self._on_the_way or self._conductor is None:
+            return False
+        return self._conductor.is_over and all(bot.way is None for bot in self.bots.values())
 
     # -- a slice
 
@@ -240,11 +252,16 @@ class Swarm:
         if link is not None and descriptor < 0 and not bot.stalled:
             self._on_the_way[number] = bot
         for news in self.ledger.take_news(bot):
-            if self._conductor is not None and news in ("joined", "refused", "failed"):
-                if news == "failed":
-                    self._conductor.stop((number,))
-                else:
-                    self._conductor.joined(number, news == "joined", now)
+            if self._conductor is not None:
+                self._tell(self._conductor, number, news, now)
+
+    def _tell(self, conductor: Conductor, number: int, news: str, now: float) -> None:
+        if news in ("joined", "back"):
+            conductor.joined(number, True, now)
+        elif news == "over":
+            conductor.joined(number, False, now)
+        elif news == "failed":
+            conductor.stop((number,))
 
     def _watch(self, bot: BotConnection, descriptor: int) -> None:
         before = self._watched.pop(bot.number, -1)

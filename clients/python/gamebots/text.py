@@ -15,9 +15,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gamebots.reasons import because_of_disconnects, joined_count
-from gamebots.requirements import FIGURES
-from gamebots.units import digits, is_number, printable, show_amount
+from gamebots.reading import joined_count, of_all_groups, value_of
+from gamebots.reasons import because_of_refusals, why_unmeasured
+from gamebots.requirements import ALWAYS_ZERO, FIGURES, passed
+from gamebots.scenarios import PLAYERS
+from gamebots.units import digits, printable, show_amount
 
 Tone = Literal["good", "bad", "unsure"]
 _STYLES: Final[Mapping[Tone, str]] = {"good": "bold green", "bad": "bold red", "unsure": "bold yellow"}
@@ -77,7 +79,7 @@ def headline(document: Mapping[str, Any]) -> tuple[Tone, str, str]:
     """The answer: how it is meant, one word of it in capitals, and the rest of the sentence."""
     bots = document.get("bots") or {}
     if joined_count(document) == 0:
-        reasons = because_of_disconnects(document)
+        reasons = because_of_refusals(document)
         return "bad", "FAILED", f"none of {bots.get('asked', 0)} bots could join{reasons and f' ({reasons})'}."
     rows = _requirements(document)
     failed = [row for row in rows if not row["passed"]]
@@ -86,12 +88,15 @@ def headline(document: Mapping[str, Any]) -> tuple[Tone, str, str]:
         shown = ", ".join(printable(row["text"]) for row in failed[:3])
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         return "bad", "FAILED", f"{len(failed)} of {len(rows)} requirements not met: {shown}{more}."
+    if not passed(document):
+        met = "all requirements are met, but " if rows else ""
+        return "bad", "FAILED", f"{met}{'; '.join(troubles)}."
     if rows:
         met = "the requirement is met" if len(rows) == 1 else f"all {len(rows)} requirements are met"
         return ("unsure" if troubles else "good"), "PASSED", f"{met}{_but(troubles)}."
     if troubles:
         return "bad", "TROUBLE", f"{'; '.join(troubles)}. Nothing was required (--require)."
-    felt = [f"{name} {show_amount(_of(document, 'latency', name), 'ms')}" for name in ("p50", "p99")]
+    felt = [f"{name} {show_amount(value_of(document, 'latency', name), 'ms')}" for name in ("p50", "p99")]
     return (
         "good",
         "NO TROUBLE",
@@ -112,9 +117,10 @@ def _troubles(document: Mapping[str, Any]) -> list[str]:
     if missing > 0 and "refused" not in required:
         found.append(f"{missing} of {bots['asked']} bots could not join")
     for name, one, many in _FAULTS:
-        if (count := _of(document, name)) and name not in required:
+        count = of_all_groups(document, name)
+        if count and (name not in required or name in ALWAYS_ZERO):
             found.append(f"{count:.0f} {one if count == 1 else many}")
-    frames, ticks = _of(document, "frames.rate"), _of(document, "ticks.rate")
+    frames, ticks = value_of(document, "frames.rate"), value_of(document, "ticks.rate")
     if not required and frames is not None and ticks and frames < _FRAMES_ENOUGH * ticks:
         found.append(f"{digits(frames)} frames for {digits(ticks)} ticks a second")
     if document.get("interrupted"):
@@ -152,9 +158,10 @@ def _seconds(document: Mapping[str, Any]) -> str:
 # -- tables
 
 
-def _of(document: Mapping[str, Any], figure: str, statistic: str = "value") -> float | None:
-    value = ((document.get("figures") or {}).get(figure) or {}).get(statistic)
-    return value if is_number(value) else None
+def _of_whom(document: Mapping[str, Any], of_all: str, of_players: str) -> str:
+    """The title of figures, which are of the group of players when there are others."""
+    groups = document.get("groups") or {}
+    return of_players if len(groups) > 1 and PLAYERS in groups else of_all
 
 
 def _table(title: str, *columns: str, words_at_end: bool = False) -> Table:
@@ -171,15 +178,15 @@ def _spaced(table: RenderableType) -> list[RenderableType]:
     return [Padding(table, (0, 0, 1, 0))]
 
 
-def _known(document: Mapping[str, Any], kind: str) -> list[tuple[str, Mapping[str, Any], str]]:
-    """(name, entry, meaning) of the figures of a kind that were measured; those of other versions come last."""
+def _known(document: Mapping[str, Any], *kinds: str) -> list[tuple[str, Mapping[str, Any], str]]:
+    """(name, entry, meaning) of the figures of these kinds that were measured; those of other versions come last."""
     figures = document.get("figures") or {}
     order = [name for name in FIGURES if name in figures] + [name for name in figures if name not in FIGURES]
     found = []
     for name in order:
         entry = figures[name]
-        is_a = "distribution" if "value" not in entry else "rate" if "p50" in entry else "number"
-        if is_a == kind and entry.get("count") != 0:
+        is_a = FIGURES[name].kind if name in FIGURES else "number" if "value" in entry else "distribution"
+        if is_a in kinds and entry.get("count") != 0:
             found.append((name, entry, FIGURES[name].meaning if name in FIGURES else ""))
     return found
 
@@ -188,7 +195,9 @@ def _what_felt(document: Mapping[str, Any]) -> list[RenderableType]:
     rows = _known(document, "distribution")
     if not rows:
         return []
-    table = _table("What was felt", "p50", "p99", "p99.9", "max", "", words_at_end=True)
+    table = _table(
+        _of_whom(document, "What was felt", "Players felt"), "p50", "p99", "p99.9", "max", "", words_at_end=True
+    )
     for name, entry, meaning in rows:
         amounts = [show_amount(entry.get(statistic), entry["unit"]) for statistic in ("p50", "p99", "p99_9", "max")]
         table.add_row(Text(printable(name)), *amounts, Text(meaning, "dim"))
@@ -199,7 +208,9 @@ def _rates(document: Mapping[str, Any]) -> list[RenderableType]:
     rows = _known(document, "rate")
     if not rows:
         return []
-    table = _table("Of each bot", "mean", "worst", "p50", "best", "", words_at_end=True)
+    table = _table(
+        _of_whom(document, "Of each bot", "Each player"), "mean", "worst", "p50", "best", "", words_at_end=True
+    )
     for name, entry, meaning in rows:
         # Of frames, few are bad; of bytes, many.
         order = ("value", "min", "p50", "max") if name == "frames.rate" else ("value", "max", "p50", "min")
@@ -209,15 +220,18 @@ def _rates(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _numbers(document: Mapping[str, Any]) -> list[RenderableType]:
-    rows = _known(document, "number")
+    rows = _known(document, "number", "gauge")
     if not rows:
         return []
     table = _table("In all", "", "", words_at_end=True)
     faults = {name for name, _, _ in _FAULTS} | {"refused"}
     for name, entry, meaning in rows:
+        missing = why_unmeasured(document, name, None) if name in FIGURES else None
+        if missing is not None and joined_count(document) == 0:
+            continue  # zeros that say nothing
         bad = name in faults and bool(entry.get("value"))
-        amount = Text(show_amount(entry.get("value"), entry["unit"]), "bold red" if bad else "")
-        table.add_row(Text(printable(name)), amount, Text(meaning, "dim"))
+        amount = "-" if missing is not None else show_amount(entry.get("value"), entry["unit"])
+        table.add_row(Text(printable(name)), Text(amount, "bold red" if bad else ""), Text(missing or meaning, "dim"))
     bots = document.get("bots") or {}
     if returns := bots.get("returns"):
         table.add_row(Text("returns"), f"{returns:.0f}", Text("connections that came back", "dim"))
@@ -243,13 +257,16 @@ def _groups(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _disconnects(document: Mapping[str, Any]) -> list[RenderableType]:
-    reasons = {reason: count for reason, count in (document.get("disconnects") or {}).items() if count}
-    if not reasons:
-        return []
-    table = _table("Lost", "reason", words_at_end=True)
-    for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
-        table.add_row(Text(str(count), justify="right"), Text(printable(reason)))
-    return _spaced(table)
+    parts: list[RenderableType] = []
+    for key, title in (("refusals", "Refused"), ("disconnects", "Lost")):
+        reasons = {reason: count for reason, count in (document.get(key) or {}).items() if count}
+        if not reasons:
+            continue
+        table = _table(title, "because of", words_at_end=True)
+        for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
+            table.add_row(Text(str(count), justify="right"), Text(printable(reason)))
+        parts += _spaced(table)
+    return parts
 
 
 def _warnings(document: Mapping[str, Any]) -> list[RenderableType]:

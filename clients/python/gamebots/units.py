@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 #: For each unit that a figure may have: the units in which a limit may be written, and what one of them is in it.
 UNITS: Final[Mapping[str, Mapping[str, Decimal]]] = MappingProxyType(
@@ -60,7 +60,7 @@ def show_amount(value: float | None, unit: str, beside: float | None = None) -> 
         value: in that unit.
         beside: a limit that is shown as well: so many digits that the two do not look the same when they are not.
     """
-    if value is None or not is_number(value):
+    if not is_number(value):
         return "-"
     if beside is not None and value != beside and _shown(value, unit) == _shown(beside, unit):
         for places in range(2, 7):
@@ -98,7 +98,7 @@ def digits(value: float) -> str:
     return text
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether something was measured: None, NaN and infinities are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -148,5 +148,3 @@ class _Orders:
                 self._begin = order[1]
             elif order[0] == "stop":
                 self._swarm.stop()
-
-
