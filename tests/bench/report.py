@@ -42,6 +42,8 @@ def _median(group: list[Row]) -> Row:
             middle[key], spread[key] = statistics.median(values), [min(values), max(values)]
         else:
             middle[key] = max(values) if key in ("desyncs", "disconnects") and values else first
+    if "cpu_us_per_client_tick" in spread:
+        middle["cpu_us_min"], middle["cpu_us_max"] = spread["cpu_us_per_client_tick"]
     if "limit" in middle:
         middle["limit"] = statistics.mode(row["limit"] for row in group)
     return {**middle, "spread": spread, "repeats": len(group)}

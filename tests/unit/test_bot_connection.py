@@ -484,7 +484,7 @@ def test_a_bot_comes_back_to_its_seat_and_goes_on() -> None:
     assert game.bot.returns == []  # no frame has come
     game.tell(10.4, game.frame(2, sequence=1))
     assert game.bot.returns == pytest.approx([0.3])
-    assert game.bot.news == ["lost", "returned"]
+    assert game.bot.news == ["lost", "returned", "back"]
     assert game.bot.join(10.4) is True
     assert game.bot.latencies == pytest.approx([0.04])  # the second input was lost, which is no latency
     game.bot.send_input(10.45)

@@ -22,6 +22,7 @@ from gamebots.capacity import Answer, Search
 from gamebots.commands import capacity as command
 from gamebots.curve import page
 from gamebots.plan import Plan, Progress
+from gamebots.requirements import parse_requirements
 from tests.support.examples import examples
 from tests.support.load_results import sample_result
 
@@ -219,13 +220,17 @@ class Fleet:
 
     def __init__(self, reach: float = math.inf, gone_after: float = 99.0, interrupted_after: float = 99.0) -> None:
         self.reach, self.gone_after, self.interrupted_after = reach, gone_after, interrupted_after
+        self.base = copy.deepcopy(BASE)
         self.plans: list[Plan] = []
 
     def run(self, plan: Plan, on_progress: Callable[[Progress], None] | None) -> dict[str, Any]:
         assert on_progress is not None
         self.plans.append(plan)
         on_progress(Progress("measure", 1.0, plan.seconds, {}, plan.count, plan.count, 0, 0, 0, 30.0))
-        document = copy.deepcopy(BASE) | {"count": plan.count, "interrupted": len(self.plans) > self.interrupted_after}
+        document = copy.deepcopy(self.base) | {
+            "count": plan.count,
+            "interrupted": len(self.plans) > self.interrupted_after,
+        }
         document["figures"]["latency"] |= {"p50": plan.count / 10, "p99": plan.count / 7}
         if plan.count > self.reach:
             document["limit"] = {"side": "tool", "text": "This tool was the limit."}
@@ -261,7 +266,7 @@ def test_the_command_prints_the_curve_and_answers(search_with):
     assert "latency.p50<60ms (6" in answer
     document = json.loads(Path("out.json").read_text())
     assert document["format"] == "gamebots-capacity/1"
-    assert document["requirements"] == ["latency.p50<60ms", "refused==0", "disconnects==0"]
+    assert document["requirements"] == ["latency.p50<60ms"]
     assert document["answer"]["text"] == answer
     assert document["answer"]["exact"] is True
     assert [point["count"] for point in document["points"]] == [plan.count for plan in fleet.plans]
@@ -276,6 +281,31 @@ def test_the_command_says_when_not_even_the_fewest_pass(search_with):
         "The server does not hold 1000 bots, the fewest that were tried: latency.p50<60ms ("
     )
     assert len(result.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "missed"),
+    [
+        ("refused", 3, "refused==0 (3)"),
+        ("disconnects", 1, "disconnects==0 (1)"),
+        ("desyncs", 2, "desyncs==0 (2)"),
+        ("bots.failed", 1, "bots.failed==0 (1)"),
+    ],
+)
+def test_what_holds_always_is_required_without_a_word(search_with, figure, value, missed):
+    fleet = Fleet()
+    fleet.base["figures"][figure]["value"] = value
+    assert missed in search_with(fleet, "--require", "latency.p99<1s", "--quiet").stdout
+    assert search_with(fleet, "--require", f"{figure}<9", "--most", "100", "--quiet").exit_code == 0
+
+
+def test_a_run_too_short_to_compare_states_passes_unless_that_is_asked_for(search_with):
+    fleet = Fleet()
+    fleet.base["figures"]["hashes.checked"]["value"] = 0
+    assert search_with(fleet, "--most", "100").exit_code == 0
+    result = search_with(fleet, "--most", "100", "--require", "desyncs==0")
+    assert result.exit_code == 1
+    assert "desyncs==0 (nothing was measured)" in result.stdout
 
 
 def test_json_is_alone_on_stdout(search_with):
@@ -322,7 +352,7 @@ def test_the_page_has_the_answer_and_nothing_from_elsewhere(search_with):
 
 def test_a_table_on_a_terminal_fits_80_columns():
     console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
-    exploration = command.Exploration(Plan("ws://x/y", 50), command.all_requirements(()), Search(50, 5000))
+    exploration = command.Exploration(Plan("ws://x/y", 50), parse_requirements(command.USUAL), Search(50, 5000))
     with command.open_view(console, quiet=False) as view:
         exploration.explore(Fleet().run, view, pause=lambda _: None)
         view.begin(1234)

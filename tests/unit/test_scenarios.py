@@ -1,4 +1,4 @@
-"""What scenarios make bots do: the same for the same seed, in however many processes, at the times that they promise."""
+"""What scenarios make bots do: the same for one seed, in however many processes, at the times that they promise."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import numpy as np
 from gamebots.connection import BotConnection
 from gamebots.measures import COUNTED, SUMS, BotMeasures, Counts, Durations, Measured, Second
 from gamebots.room_clock import RoomClock
+from gamebots.scenarios import PLAYERS
 
 #: Counted over the whole run, not over its measured part.
 _EVER = ("desyncs", "unapplied", "disconnects")
@@ -125,7 +126,7 @@ class Ledger:
         return second
 
     def _take_bots(self, now: float) -> tuple[list[float], list[float]]:
-        """Book what all bots have measured; their latencies and ages of this second."""
+        """Book what all bots have measured; latencies and ages that players had in this second."""
         latencies: list[float] = []
         ages: list[float] = []
         measuring, row = self._begin is not None, self._row
@@ -148,8 +149,9 @@ class Ledger:
                 measures.latency.record(bot.latencies)
                 measures.state_age.record(bot.ages)
                 measures.gap.record(bot.gaps)
-            latencies += bot.latencies
-            ages += bot.ages
+            if measures.group == PLAYERS:
+                latencies += bot.latencies
+                ages += bot.ages
             bot.latencies.clear()
             bot.ages.clear()
             bot.gaps.clear()

@@ -6,6 +6,7 @@ and can be added to another one; so totals over bots and processes are exact sum
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable
@@ -79,20 +80,36 @@ class Durations:
 
     def percentile_ms(self, percent: float) -> float | None:
         """Milliseconds that so many per cent do not exceed; None when nothing was recorded."""
-        return round(self._histogram.get_value_at_percentile(percent) / 1e3, 3) if self.count else None
+        return round(self._value_us(percent) / 1e3, 3) if self.count else None
+
+    def _value_us(self, percent: float) -> int:
+        """The least recorded value that so many per cent do not exceed; of few, the library rounds to the next one."""
+        rank = math.ceil(percent / 100 * self.count - 1e-9)
+        return int(self._histogram.get_value_at_percentile(100 * rank / self.count))
 
     def figure(self) -> dict[str, Any]:
         """The spread in milliseconds, as it stands in a result."""
-        histogram, empty = self._histogram, not self.count
-        values = {"min": histogram.get_min_value()}
-        values |= {name: histogram.get_value_at_percentile(percent) for name, percent in _PERCENTILES.items()}
+        if not self.count:
+            return {"unit": "ms", "count": 0, **dict.fromkeys(("min", *_PERCENTILES, "max", "mean"))}
+        histogram = self._histogram
+        values: dict[str, float] = {"min": histogram.get_min_value()}
+        values |= {name: self._value_us(percent) for name, percent in _PERCENTILES.items()}
         values |= {"max": histogram.get_max_value(), "mean": histogram.get_mean_value()}
-        known = {name: None if empty else round(value / 1e3, 3) for name, value in values.items()}
-        return {"unit": "ms", "count": self.count, **known}
+        return {"unit": "ms", "count": self.count, **{name: round(value / 1e3, 3) for name, value in values.items()}}
 
     def encode(self) -> str:
         """The whole histogram as text (HdrHistogram V2, base64)."""
         return str(self._histogram.encode().decode())
+
+
+def read_histogram(text: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The values of an encoded histogram in milliseconds, ascending, and how often each was recorded."""
+    cells = [
+        (cell.value_iterated_to / 1e3, cell.count_added_in_this_iter_step)
+        for cell in HdrHistogram.decode(text).get_recorded_iterator()
+    ]
+    values, counts = zip(*cells, strict=True) if cells else ((), ())
+    return np.array(values, np.float64), np.array(counts, np.int64)
 
 
 def spread(values: Iterable[float]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-#: The steadiest schedule is looked for in so many seconds: a server that was late for longer has another schedule now.
+#: The steadiest schedule is looked for in so many seconds; clocks of two machines do not drift by much in them.
 _WINDOW_SECONDS = 5
-#: A tick is over when so many newer ones have been seen: its frames have come, or come too late to say anything.
+#: A tick is over when so many newer ones have been seen: its frames have come, or come too late to say anything. When
+#: so many ticks in a row come a period late or more, the room has dropped ticks and has another schedule now.
 _OPEN_TICKS = 8
-#: First arrivals are kept for so many ticks; who holds an older one is told the oldest.
+#: First arrivals are kept for so many ticks; of older ones the schedule tells.
 _KEPT_TICKS = 1200
 #: As long as the newest ticks came at this share of their rate, tick numbers follow the clock.
 _STEADY_SHARE = 0.97
@@ -19,7 +20,31 @@ _STEADY_SHARE = 0.97
 @dataclass(slots=True)
 class _Tick:
     arrived: float
+    origin: float  # of the schedule, as it was known then
     kept_seconds: float | None = None
+
+
+class _Earliest:
+    """The earliest of the last seconds: of when tick 0 was due, as each tick alone would tell."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[int, float]] = deque()  # second, least in it
+
+    def note(self, second: int, early: float) -> float:
+        """One more; the least in the window."""
+        seconds = self._seconds
+        if not seconds or seconds[-1][0] != second:
+            seconds.append((second, early))
+            while seconds[0][0] < second - _WINDOW_SECONDS:
+                seconds.popleft()
+        elif early < seconds[-1][1]:
+            seconds[-1] = (second, early)
+        return min(early for _, early in seconds)
+
+    def moved_by(self) -> tuple[int, float]:
+        """Over how many seconds it moved by how much."""
+        (first, before), (last, now) = self._seconds[0], self._seconds[-1]
+        return last - first, now - before
 
 
 class RoomClock:
@@ -44,11 +69,14 @@ class RoomClock:
         self.round_trip = math.inf
         self.lateness: list[float] = []
         self.server_ticks: list[float] = []
-        self._ticks: dict[int, _Tick] = {}
+        self._ticks: dict[int, _Tick] = {}  # the newest ones, about in their order
+        self._open: list[int] = []
         self._closed = 0
-        self._earliest: deque[tuple[int, float]] = deque()  # second, least of arrival minus schedule
-        self._origin: float | None = None  # least of them: tick 0 of the schedule
-        self._steady = True
+        self._window = _Earliest()
+        self._schedule = _Earliest()  # the same, but for what was before the room dropped ticks
+        self._last_ones: deque[float] = deque(maxlen=_OPEN_TICKS)
+        self._origin = math.nan  # when tick 0 of the schedule was
+        self._steady = False
         self._marked: tuple[int, float] | None = None
 
     def note(self, tick: int, now: float, kept_us: int | None) -> None:
@@ -61,8 +89,7 @@ class RoomClock:
         if seen is None:
             if tick <= self._closed:
                 return
-            seen = self._ticks[tick] = _Tick(now)
-            self._note_first(tick, now)
+            seen = self._note_first(tick, now)
         if kept_us is not None:
             kept = kept_us / 1e6
             if seen.kept_seconds is None or kept > seen.kept_seconds:
@@ -73,50 +100,54 @@ class RoomClock:
         if seconds < self.round_trip:
             self.round_trip = seconds
 
-    def _note_first(self, tick: int, now: float) -> None:
+    def _note_first(self, tick: int, now: float) -> _Tick:
+        before = self._origin
         if self.period:
             self._note_schedule(int(now), now - tick * self.period)
+        seen = self._ticks[tick] = _Tick(now, self._origin if math.isnan(before) else min(before, self._origin))
+        self._open.append(tick)
+        if self._marked is None:
+            self._marked = tick, now
         if tick > self.newest:
             self.newest = tick
-            for over in range(self._closed + 1, tick - _OPEN_TICKS):
-                self._close(over)
             self._closed = max(self._closed, tick - _OPEN_TICKS - 1)
+            for over in sorted(each for each in self._open if each <= self._closed):
+                self._open.remove(over)
+                self._close(over, self._ticks[over])
+            while len(self._ticks) > _KEPT_TICKS:
+                del self._ticks[next(iter(self._ticks))]
+        return seen
 
     def _note_schedule(self, second: int, early: float) -> None:
-        earliest = self._earliest
-        if not earliest or earliest[-1][0] != second:
-            earliest.append((second, early))
-            while earliest[0][0] < second - _WINDOW_SECONDS:
-                earliest.popleft()
-        elif early < earliest[-1][1]:
-            earliest[-1] = (second, early)
-        self._origin = min(early for _, early in earliest)
+        last_ones = self._last_ones
+        last_ones.append(early)
+        self._origin = self._schedule.note(second, early)
+        if len(last_ones) == _OPEN_TICKS and min(last_ones) >= self._origin + self.period:
+            self._schedule = _Earliest()
+            self._origin = self._schedule.note(second, min(last_ones))
+        self._window.note(second, early)
         # A room that drops ticks falls behind the clock: its schedule moves on by more than a little in each second.
-        passed = second - earliest[0][0]
-        self._steady = not passed or earliest[-1][1] - earliest[0][1] < passed * (1 - _STEADY_SHARE)
+        seconds, moved = self._window.moved_by()
+        self._steady = not seconds or moved < seconds * (1 - _STEADY_SHARE)
 
-    def _close(self, tick: int) -> None:
-        seen = self._ticks.get(tick)
-        self._ticks.pop(tick - _KEPT_TICKS, None)
-        if seen is None:
-            return
-        if self._origin is not None:
-            self.lateness.append(max(0.0, seen.arrived - self._origin - tick * self.period))
+    def _close(self, tick: int, seen: _Tick) -> None:
+        if self.period:
+            self.lateness.append(max(0.0, seen.arrived - min(seen.origin, self._origin) - tick * self.period))
         if seen.kept_seconds is not None:
             self.server_ticks.append(seen.kept_seconds)
 
     def made_at(self, tick: int) -> float | None:
-        """When the server made this tick, in seconds of the caller's clock; None when nobody has seen it.
+        """When the server made this tick, in seconds of the caller's clock; None when nothing tells.
 
         While the room keeps its rate that is when its schedule says, or when its first frame came, if that was earlier;
         of a room that does not keep it, first frames are all there is to tell by. Both less the way here.
         """
         seen = self._ticks.get(tick)
-        if seen is None:
-            return None
-        made = seen.arrived
-        if self._origin is not None and self._steady:
+        made = math.inf if seen is None else seen.arrived
+        if self._steady:
             made = min(made, self._origin + tick * self.period)
+        if made == math.inf:
+            return None
         return made - self.round_trip / 2 if self.round_trip < math.inf else made
 
     def mark(self) -> None:

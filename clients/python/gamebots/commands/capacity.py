@@ -28,9 +28,9 @@ from gamebots.requirements import Requirement, judge, parse_requirements
 Run = Callable[[Plan, Callable[[Progress], None] | None], dict[str, Any]]
 
 #: What is required when nothing else is.
-USUAL: Final = "latency.p99<150ms,ticks.skipped_share<1%,desyncs==0"
+USUAL: Final = "latency.p99<150ms,ticks.skipped_share<1%"
 #: Required in any case, unless something else is required of the same figure: who is not there misses nothing.
-ALWAYS: Final = "refused==0,disconnects==0"
+ALWAYS: Final = "refused==0,disconnects==0,desyncs==0,bots.failed==0"
 #: Between two runs: the server lets go of those who left.
 PAUSE_SECONDS: Final = 1.0
 
@@ -88,15 +88,23 @@ class Exploration:
         self._note(document, view)
 
     def _note(self, document: dict[str, Any], view: View) -> None:
-        point = curve.make_point(document, judge(document, self.requirements))
+        point = curve.make_point(document, self._judge(document))
         self.points.append(point)
-        view.add(point)
-        if not document["bots"]["joined"]:
+        if document["bots"]["joined"]:
+            self.search.note(point["count"], point["passed"], point["tool_was_limit"])
+        else:
             # No matter of how many: the server is gone, or refuses this tool.
             reasons = ", ".join(document["disconnects"]) or "no reason given"
             self.ended = f"with {point['count']} not a single bot could join ({reasons})"
-            return
-        self.search.note(point["count"], point["passed"], point["tool_was_limit"])
+        view.add(point)
+
+    def _judge(self, document: dict[str, Any]) -> dict[str, Any]:
+        """What nobody asked for fails a run when it was seen, not when a short one could not see it."""
+        chosen = {requirement.figure for requirement in self.requirements}
+        always = judge(document, [one for one in parse_requirements(ALWAYS) if one.figure not in chosen])
+        verdict = judge(document, self.requirements)
+        rows = verdict["requirements"] + [row for row in always["requirements"] if row["found"] is not None]
+        return {"passed": all(row["passed"] for row in rows), "requirements": rows}
 
     def to_document(self) -> dict[str, Any]:
         """For programs."""
@@ -188,19 +196,11 @@ def run_fleet(plan: Plan, on_progress: Callable[[Progress], None] | None) -> dic
     return fleet.run(plan, on_progress)
 
 
-def all_requirements(texts: Sequence[str]) -> tuple[Requirement, ...]:
-    """Those of the command line, or the usual ones, and what is required always; ValueError names what is wrong."""
-    chosen = parse_requirements(*(texts or (USUAL,)))
-    named = {requirement.figure for requirement in chosen}
-    return chosen + tuple(one for one in parse_requirements(ALWAYS) if one.figure not in named)
-
-
-def read_requirements(_: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Those of the command line, or the usual ones, and what is required always."""
-    try:
-        return all_requirements(texts)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+def read_requirements(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[Requirement, ...]:
+    """Those of the command line, or the usual ones."""
+    return options.read_requirements(context, parameter, texts or (USUAL,))
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -264,7 +264,8 @@ def capacity(
     if html_path is not None:
         from gamebots.report.plots import capacity_figure
 
-        options.write_text(html_path, curve.page(document, capacity_figure(document["points"])))
+        figure = capacity_figure(document["points"]) if document["points"] else ""
+        options.write_text(html_path, curve.page(document, figure))
     if exploration.interrupted or not exploration.search.answer().count:
         sys.exit(1)
 

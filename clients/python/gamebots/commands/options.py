@@ -90,9 +90,7 @@ _PLAN_OPTIONS: Final = (
         "--rate", type=click.FloatRange(min=0.1, max=240), default=20.0, show_default=True, help="Inputs/s and bot."
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all chance in bots, scenario and links."),
-    click.option(
-        "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="That share the bots."
-    ),
+    click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="That share the bots."),
     click.option("--server-pid", type=int, help="Measure this process of this machine, too: CPU and memory."),
     click.option(
         "--token", envvar="TICKWIRE_BOT_TOKEN", help="Given to the server's authenticate; the same for all bots."
@@ -123,5 +121,3 @@ def write_text(path: Path, text: str) -> None:
         sys.stdout.write(text)
     else:
         path.write_text(text, encoding="utf-8")
-
-

@@ -34,9 +34,7 @@ ALWAYS = ("desyncs", "bots.failed")
     callback=options.read_requirements,
     help="What must hold: latency.p99<120ms,desyncs==0,frames.rate>=19; may be repeated.",
 )
-@options.out_option(
-    "--json", "json_path", "Write the result; - or nothing for stdout.", is_flag=False, flag_value="-"
-)
+@options.out_option("--json", "json_path", "Write the result; - or nothing for stdout.", is_flag=False, flag_value="-")
 @options.out_option("--junit", "junit_path", "Write JUnit XML, a test case for each requirement.")
 @options.out_option("--html", "html_path", "Write a report with plots, one self-contained page.")
 @click.option(
