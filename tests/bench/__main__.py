@@ -93,7 +93,17 @@ def _write(rows: list[Row], figure: Path | None) -> None:
     drawn = [row for row in middle if row["cpu_us_per_client_tick"] is not None]
     if drawn:
         for path in filter(None, (OUT / "bench.svg", figure)):
-            path.write_text(bench_figure(drawn), encoding="utf-8")
+            path.write_text(_with_background(bench_figure(drawn)), encoding="utf-8")
+
+
+def _with_background(svg: str) -> str:
+    """A figure that is meant for a page, with colours of its own: as an image it does not know the page's."""
+    style = (
+        "<style>svg { color: #1d2329; background: #fff }"
+        "@media (prefers-color-scheme: dark) { svg { color: #e4e8ec; background: #14181c } }</style>"
+    )
+    head, _, rest = svg.partition(">")
+    return f"{head}>{style}{rest}"
 
 
 if __name__ == "__main__":

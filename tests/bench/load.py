@@ -6,8 +6,6 @@ import math
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +40,41 @@ class KeysBot(Bot):
         return [bool(keys & 1), bool(keys & 2), bool(keys & 4), bool(keys & 8), aim]
 
 
-@contextmanager
-def crowd(port: int, count: int) -> Iterator[subprocess.Popen[str]]:
+class Crowd:
     """So many clients, in a process that ends with the block, that send inputs, acknowledge, and decode nothing else.
 
     It is a program in C, which takes 20 % of a core for a thousand clients at 20 Hz; a thousand bots of `gamebots` that
     read frames' headers alone take 71 %, on a machine where the server needs the other core. Its masks are zeros, as
     those of the rivals' load are, and then the servers have nothing to unmask.
+
+    Args:
+        port: of the server. count: of clients.
     """
-    if not _PROGRAM.exists() or _PROGRAM.stat().st_mtime < _SOURCE.stat().st_mtime:
-        _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cc", "-O2", "-o", str(_PROGRAM), str(_SOURCE)], check=True)
-    command = [str(_PROGRAM), str(port), "/bench", str(count), str(_LONGEST)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+
+    def __init__(self, port: int, count: int) -> None:
+        self._command = [str(_PROGRAM), str(port), "/bench", str(count), str(_LONGEST)]
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Crowd:
+        if not _PROGRAM.exists() or _PROGRAM.stat().st_mtime < _SOURCE.stat().st_mtime:
+            _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cc", "-O2", "-o", str(_PROGRAM), str(_SOURCE)], check=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def start(self) -> None:
+        """All come, one right after the other; once."""
+        if self._process is None:
+            self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, text=True)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended by itself; its error is on stderr."""
+        return self._process is not None and self._process.poll() is not None
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from gamebots import fleet
 from gamebots.plan import Plan, Progress
 from tests.bench import process
 from tests.bench.flooders import Helper, helper
-from tests.bench.load import crowd
+from tests.bench.load import Crowd
 
 #: One measured point; the keys are those of ``build/bench/results.json``.
 Row: TypeAlias = dict[str, Any]
@@ -25,6 +24,9 @@ PATIENCE_SECONDS: Final = 180.0
 #: Bots of `gamebots` among the clients: they measure, the others are a crowd. Those who hold the state and check the
 #: desync hash are as many as in the rivals' tool.
 PLAYERS, REPLICAS = 20, 2
+
+#: How fast a crowd comes, at least: the server takes one in after the other.
+CROWD_PER_SECOND: Final = 500.0
 
 #: What players see: key of a row, figure of `gamebots` and its statistic.
 _SEEN: Final = {
@@ -70,54 +72,49 @@ WORKLOADS: Final = {
 
 
 def tickwire(workload: str, clients: int, seconds: float) -> Row:
-    """Our own server in a process of its own, a crowd in another, and `gamebots` players in this one."""
+    """Our own server in a process of its own, a crowd in another, and players of `gamebots` in a third."""
     with helper("tests.bench.server", WORKLOADS[workload].room) as server:
         port = int(server.line().split()[1])
         empty_kib = process.resident_kib(server.process.pid)
-        players = min(PLAYERS, clients)
-        with crowd(port, clients - players) as others:
-            _await_players(server, others, clients - players)
-            gauge = _Gauge(server, clients, seconds)
-            document = fleet.run(_plan(port, players, seconds), gauge.follow)
-        costs = gauge.result()
+        with Crowd(port, clients - PLAYERS) as crowd:
+            gauge = _Gauge(server, crowd, clients, seconds)
+            document = fleet.run(_plan(port, clients, seconds), gauge.follow)
+            costs = gauge.result()
     costs["rss_kib_per_connection"] = (costs.pop("rss_kib") - empty_kib) / clients
     costs["bytes_per_entity_tick"] = per_entity(workload, costs["bytes_per_client_tick"])
     return {"workload": workload, "system": "tickwire", "clients": clients, **costs, **_seen(document)}
 
 
-def _plan(port: int, players: int, seconds: float) -> Plan:
-    """A little longer than the server is measured: who leaves is not to be part of it."""
+def _plan(port: int, clients: int, seconds: float) -> Plan:
+    """Players who join before, among and after the crowd: a server writes to who joined first before the others.
+
+    They play a little longer than the server is measured: who leaves is not to be part of it.
+    """
     return Plan(
         url=f"ws://127.0.0.1:{port}/bench",
-        count=players,
+        count=PLAYERS,
         seconds=WARM_UP_SECONDS + seconds + 1.0,
+        ramp=PLAYERS / (2.0 + clients / CROWD_PER_SECOND),
         replicas=REPLICAS,
         bot="tests.bench.load:KeysBot",
     )
-
-
-def _await_players(server: Helper, others: subprocess.Popen[str], count: int) -> None:
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while server.ask("stats")["players"] < count:
-        if time.monotonic() > patience or others.poll() is not None:
-            raise RuntimeError(f"not all of {count} clients have joined")
-        time.sleep(0.2)
 
 
 class _Gauge:
     """Measures the server while the players play, in a thread beside them.
 
     Args:
-        server: under measurement. clients: it has then. seconds: to measure.
+        server: under measurement. crowd: who plays besides. clients: how many all are. seconds: to measure.
     """
 
-    def __init__(self, server: Helper, clients: int, seconds: float) -> None:
-        self._server, self._clients, self._seconds = server, clients, seconds
+    def __init__(self, server: Helper, crowd: Crowd, clients: int, seconds: float) -> None:
+        self._server, self._crowd, self._clients, self._seconds = server, crowd, clients, seconds
         self._thread = threading.Thread(target=self._measure, daemon=True)
         self._found: Row = {}
 
     def follow(self, progress: Progress) -> None:
-        """What the players do: once all of them play, the server is measured."""
+        """What the players do: the crowd comes after the first of them; once all play, the server is measured."""
+        self._crowd.start()
         if progress.phase == "measure" and self._thread.ident is None:
             self._thread.start()
 
@@ -132,6 +129,9 @@ class _Gauge:
     def _measure(self) -> None:
         server, pid = self._server, self._server.process.pid
         time.sleep(WARM_UP_SECONDS)
+        there = server.ask("stats")["players"]
+        if there < self._clients or self._crowd.is_gone:
+            raise RuntimeError(f"{there} of {self._clients} clients have joined")
         before, cost_before, others_before = server.ask("reset"), process.cost(pid), _cost_of_others()
         time.sleep(self._seconds)
         after, cost_after, others_after = server.ask("stats"), process.cost(pid), _cost_of_others()

@@ -25,7 +25,7 @@ def sample_result(*, seed: int = 1, count: int = 100, seconds: int = 30, latency
         "frames.rate": {"unit": "/s", "value": float(np.mean(rates)), **_spread(rates)},
         "bytes.in": {"unit": "B/s", "value": 7300.0, **_spread([7300.0 + dice.gauss(0, 90) for _ in range(count)])},
         "bytes.out": {"unit": "B/s", "value": 610.0, **_spread([610.0 + dice.gauss(0, 9) for _ in range(count)])},
-        "ticks.rate": {"unit": "/s", "value": 20.0},
+        "ticks.rate": {"unit": "/s", "value": 20.0, **_spread([20.0])},
         "ticks.skipped": {"unit": "", "value": 12},
         "ticks.skipped_share": {"unit": "%", "value": 0.02},
         "frames.unapplied": {"unit": "", "value": 0},
@@ -57,7 +57,8 @@ def sample_result(*, seed: int = 1, count: int = 100, seconds: int = 30, latency
         "limit": {"side": "none", "text": "Neither the server nor this tool was at its limit."},
         "warnings": [],
         "per_bot": _per_bot(dice, rates, latency_ms),
-        "groups": {"players": {"bots": count, "figures": {name: figures[name] for name in ("latency", "frames.rate")}}},
+        "groups": {"players": {"bots": count, "figures": _some(figures)}},
+        "refusals": {},
         "timeline": _timeline(dice, count, seconds, latency_ms),
         "histograms": {name: histogram.encode().decode() for name, histogram in histograms.items()},
         "verdict": None,
@@ -65,9 +66,18 @@ def sample_result(*, seed: int = 1, count: int = 100, seconds: int = 30, latency
 
 
 _MIDDLES = {
-    **{"connect": 2.0, "join": 21.0, "state_age": 28.0, "frames.gap": 50.0, "lateness": 0.6, "server_tick": 6.0},
+    "connect": 2.0,
+    "join": 21.0,
+    "state_age": 28.0,
+    "frames.gap": 50.0,
+    "lateness": 0.6,
+    "server_tick": 6.0,
     "tool.lag": 0.4,
 }
+
+
+def _some(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: dict(figures[name]) for name in ("latency", "frames.rate")}
 
 
 def _samples(dice: random.Random, middle_ms: float) -> list[float]:

@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 
 from gamebots.conditioner import ConditionedSocket, Conditioner, LinkProfile, parse_link
+from gamebots.conditioner.sockets import READY_BYTES
 from gameclient import VANISHED, ClientLink
-from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, binary_frame, parse_close
+from gameprotocol._websocket import CLOSE, FrameParser, OddFrame, binary_frame, close_frame, parse_close
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: A socket that is closed with it sends RST.
@@ -219,6 +220,21 @@ def test_a_peer_that_reads_nothing_stops_the_line_and_nothing_is_lost(ends: Ends
     assert bytes(received) == b"".join(data for _ in range(-(-stuck // len(data))))[:stuck]
 
 
+def test_a_client_that_reads_nothing_stops_its_server(ends: Ends) -> None:
+    conditioned, peer = ends.pair(parse_link("delay=1ms"))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    peer.setblocking(False)
+    for _ in range(500):
+        ends.clock.now += 0.001
+        try:
+            peer.send(bytes(65536))
+        except BlockingIOError:
+            pass
+        conditioned.pump(ends.clock.now)
+    assert conditioned.down.bytes_in < 2 * READY_BYTES
+    assert conditioned.ready
+
+
 def taken_off_the_peer(ends: Ends, *, prepare: bool) -> int:
     """How many bytes a server gets rid of in a second that a link with 20 kB/s has not delivered by then."""
     conditioned, peer = ends.pair(parse_link("rate=20kB/s,queue=3000B"), prepare=prepare)
@@ -367,6 +383,23 @@ def test_a_link_opens_after_two_round_trips(played: Play) -> None:
     assert isinstance(played.link.conditioned, ConditionedSocket)
 
 
+def test_what_must_be_set_is_set_before_the_socket_connects() -> None:
+    with ExitStack() as stack:
+        server, seen = Server(stack), []
+
+        class Wrap(Conditioner):
+            def prepare(self, sock: socket.socket) -> None:
+                with pytest.raises(OSError, match="not connected"):
+                    sock.getpeername()
+                super().prepare(sock)
+                seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+
+        link = ClientLink("ws://a/", addresses=[server.address], wrap=Wrap(parse_link("rate=20kB/s"), random.Random(1)))
+        stack.callback(link.release)
+        server.accept(link)
+        assert seen == [8192]  # what was asked, doubled
+
+
 def test_messages_take_their_time_both_ways(played: Play) -> None:
     played.connect()
     assert played.link.write(b"input")
@@ -407,7 +440,7 @@ def test_lingering_sees_the_answer_that_no_selector_sees() -> None:
         while not link.advance():
             time.sleep(0.001)
         link.close()
-        server.sock.shutdown(socket.SHUT_WR)
+        server.sock.sendall(close_frame(1000))
         until = time.monotonic() + 30
         link.linger(60)
         assert time.monotonic() < until

@@ -13,6 +13,7 @@ _COMMANDS = {
     "proxy": "gamebots.commands.proxy:proxy",
     "capacity": "gamebots.commands.capacity:capacity",
     "compare": "gamebots.commands.compare:compare",
+    "figures": "gamebots.commands.figures:figures",
 }
 
 

@@ -179,7 +179,7 @@ dd {{ margin: 0; overflow-wrap: anywhere; }}
 figure {{ margin: 1.5rem 0; }} svg {{ max-width: 100%; height: auto; }}
 div {{ overflow-x: auto; }} table {{ border-collapse: collapse; white-space: nowrap; }}
 th, td {{ text-align: right; padding: .2rem .7rem; border-bottom: 1px solid var(--line); }}
-th {{ color: var(--quiet); font-weight: normal; }} td:last-child, td:nth-last-child(2) {{ text-align: left; }}
+th {{ color: var(--quiet); font-weight: normal; }} tr > :nth-last-child(-n+2) {{ text-align: left; }}
 td:last-child {{ white-space: normal; min-width: 16rem; }}
 .passed td:nth-last-child(2) {{ color: var(--good); }} .failed td:nth-last-child(2) {{ color: var(--bad); }}
 </style>

@@ -123,15 +123,23 @@ class LiveView:
         self._live = Live(Text(self._title), console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        with _interrupts_later():
-            self._live.start(refresh=True)
+        try:
+            with _interrupts_later():
+                self._live.start(refresh=True)
+        except BaseException:
+            self._stop()  # nobody calls __exit__ then
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        """Erase the picture and show the cursor again."""
         with _interrupts_later():
-            self._live.stop()  # shows the cursor again, whatever happened
+            self._live.stop()
 
     def update(self, progress: Progress) -> None:
         now = self._clock()

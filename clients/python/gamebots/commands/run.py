@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,8 @@ from gamebots import fleet
 from gamebots.commands import options
 from gamebots.live import make_view
 from gamebots.plan import Plan
-from gamebots.requirements import Requirement, judge
+from gamebots.requirements import Requirement, judge, passed
 from gamebots.text import print_result
-
-#: Holds for every run, whatever is required: a load test in which these happen has found something.
-ALWAYS = ("desyncs", "bots.failed")
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -32,7 +30,7 @@ ALWAYS = ("desyncs", "bots.failed")
     "requirements",
     multiple=True,
     callback=options.read_requirements,
-    help="What must hold: latency.p99<120ms,desyncs==0,frames.rate>=19; may be repeated.",
+    help="What must hold: latency.p99<120ms,desyncs==0,frames.rate>=19; may be repeated. See gamebots figures.",
 )
 @options.out_option("--json", "json_path", "Write the result; - or nothing for stdout.", is_flag=False, flag_value="-")
 @options.out_option("--junit", "junit_path", "Write JUnit XML, a test case for each requirement.")
@@ -80,6 +78,7 @@ def run(
 def measure(plan: Plan, quiet: bool) -> dict[str, Any]:
     """Do the run, with its progress on standard error."""
     console = Console(stderr=True, highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         with make_view(plan, console, "none" if quiet else "auto") as view:
             return fleet.run(plan, view.update)
@@ -93,12 +92,9 @@ def measure(plan: Plan, quiet: bool) -> dict[str, Any]:
         raise click.Abort from None
 
 
-def passed(document: dict[str, Any]) -> bool:
-    """Whether the run is good: what was required, and what holds always."""
-    figures, verdict = document["figures"], document["verdict"]
-    if not document["bots"]["joined"] or any(figures[name]["value"] for name in ALWAYS):
-        return False
-    return verdict is None or bool(verdict["passed"])
+def _interrupt(*_: object) -> None:
+    """SIGTERM ends a run as Ctrl-C does: what was measured is shown, and a terminal is left as it was."""
+    raise KeyboardInterrupt
 
 
 def _read_earlier(path: Path) -> dict[str, Any]:
