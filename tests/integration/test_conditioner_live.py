@@ -12,7 +12,7 @@ import socket
 import statistics
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -109,7 +109,7 @@ async def in_process(profile: LinkProfile, seed: int) -> AsyncIterator[Line]:
                 yield Line(conditioned_end(sock, conditioner), stream_end(server))
 
 
-MakeLine = Callable[[LinkProfile, int], "asynccontextmanager[Line]"]
+MakeLine = Callable[[LinkProfile, int], AbstractAsyncContextManager[Line]]
 T = TypeVar("T")
 
 
@@ -284,7 +284,7 @@ async def test_jitter_is_what_was_asked() -> None:
 async def test_the_rate_is_what_was_asked(rate: int) -> None:
     for way in ("up", "down"):
         profile = parse_link(f"delay=10ms,{way}.rate={rate}B/s,queue=8kB")
-        for delivered in await on_each(lambda make_line, p=profile, w=way: pour(make_line, p, w, 0.8)):  # type: ignore[misc]
+        for delivered in await on_each(lambda make_line, p=profile, w=way: pour(make_line, p, w, 0.8)):
             check_rate(delivered, profile.up if way == "up" else profile.down, 0.8)
 
 
@@ -329,5 +329,5 @@ async def test_presets_deliver_what_they_say(name: str) -> None:
             low, high = np.percentile(seen.delays, [16, 60])  # above are those that losses held
             assert high - low >= 0.5 * direction.jitter
     for way, direction in (("up", profile.up), ("down", profile.down)):
-        for rate in await on_each(lambda make_line, w=way: pour(make_line, profile, w, 1.5)):  # type: ignore[misc]
+        for rate in await on_each(lambda make_line, w=way: pour(make_line, profile, w, 1.5)):
             check_rate(rate, direction, 1.5)

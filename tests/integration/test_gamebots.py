@@ -21,6 +21,7 @@ from hdrh.histogram import HdrHistogram
 from gamebots import fleet
 from gamebots.cli import main
 from gamebots.plan import Plan, Progress
+from gamebots.recordings import FORMAT
 
 SECONDS = 60  # real time; a bound, not a wait
 #: Rooms that the bundled game has not.
@@ -40,7 +41,7 @@ class Hall(Room):
 
 
 class Served:
-    """A server in a process of its own.
+    """A server in a process of its own, with two rooms.
 
     Attributes:
         url: of the bundled game's room. process: of the server.
@@ -182,7 +183,7 @@ def test_nobody_there_is_a_failed_run() -> None:
 
 
 def test_a_server_with_too_few_places_refuses_some(tmp_path: Path) -> None:
-    server = Served(tmp_path, "--max-connections-per-address", "6")
+    server = Served(tmp_path, "--max-connections", "6")
     try:
         result = measure(server.url, 10)
     finally:
@@ -315,17 +316,17 @@ def test_a_flash_crowd(served: Served) -> None:
 
 
 def test_a_recording_is_replayed(served: Served, tmp_path: Path) -> None:
-    from gamebots.recordings import read_recording
-
+    fields = [{"name": "jump", "type": "bool", "default": False}]
+    head = {"format": FORMAT, "room": "hall", "tick_rate": 20.0, "input": {"name": "Keys", "fields": fields}}
+    lines = [{"player": 0, "at": n / 20, "values": [n % 3 == 0]} for n in range(40)]
     path = tmp_path / "played.jsonl"
-    header = {"format": "gamebots-recording/1"}
-    path.write_text(json.dumps(header) + "\n")
-    pytest.importorskip("gamebots.recordings")
-    try:
-        read_recording(path)
-    except ValueError:
-        pass
-    assert "no such" not in rejected(served.url, "--replay", str(path))
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
+    result = measure(served.hall, 4, replay=path)
+    assert (result["bots"]["connected_at_end"], result["figures"]["bots.failed"]["value"]) == (4, 0)
+    assert result["figures"]["latency"]["count"] > 40
+    other = measure(served.url, 2, replay=path)  # a room that takes another input
+    assert other["figures"]["bots.failed"]["value"] == 2
+    assert any("2 bot(s) failed" in text for text in other["warnings"])
 
 
 # -- ends early --------------------------------------------------------------------------------------------------------

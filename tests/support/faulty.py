@@ -159,10 +159,13 @@ class Keeping(Healthy):
 def change_values(payload: bytes) -> bytes:
     """A frame with a bit of one column changed: as long as before, and as easy to decode."""
     frame = Frame.from_items(unpack_from_server(payload))
-    columns = [item for chunk in frame.chunks for block in chunk[4:] for item in block if isinstance(item, bytes)]
-    if not columns:
+    columns = [column for chunk in frame.chunks for block in chunk[4:] for column in block[2::2]]
+    # What a column brings is a bin, or the first bin of a list when it brings differences.
+    packed = [column[0] if isinstance(column, list) else column for column in columns]
+    packed = [column for column in packed if isinstance(column, bytes)]
+    if not packed:
         return payload
-    at = payload.rindex(columns[-1]) + len(columns[-1]) - 1
+    at = payload.rindex(packed[-1])
     return payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1 :]
 
 
@@ -248,9 +251,8 @@ class Relay:
                 if self._fault == "cut" and harmed:
                     nursery.start_soon(self._cut, client)
                 nursery.start_soon(self._carry, client, server, None, harmed)
-                await self._carry(
-                    server, client, Harm(CHANGES[self._fault]) if self._fault in CHANGES else None, harmed
-                )
+                harm = Harm(CHANGES[self._fault]) if self._fault in CHANGES else None
+                await self._carry(server, client, harm, harmed)
                 nursery.cancel_scope.cancel()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # one end is gone, and the other one has been closed just now

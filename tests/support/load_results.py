@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def _timeline(dice: random.Random, count: int, seconds: int, latency_ms: float) 
         "state_age_p99_ms": around(60.0),
         "lateness_max_ms": around(1.5),
         "server_tick_max_ms": around(9.0),
-        "joins": [connected[0], *(b - a for a, b in zip(connected, connected[1:], strict=False))],
+        "joins": [connected[0], *(b - a for a, b in pairwise(connected))],
         "disconnects": [0] * len(second),
         "desyncs": [0] * len(second),
         "tool_cpu_percent": around(30.0),

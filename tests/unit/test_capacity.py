@@ -29,6 +29,8 @@ from tests.support.load_results import sample_result
 #: What a made-up run answers: whether it passed, and whether the tool was the limit.
 Run = Callable[[int], tuple[bool, bool]]
 
+TOOL = "this tool was the limit, not the server (--processes, --replicas)"
+
 bounds = st.tuples(st.integers(1, 300), st.integers(0, 5000)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 precisions = st.sampled_from((0.01, 0.05, 0.2))
 
@@ -186,11 +188,11 @@ def test_an_unfinished_search_says_what_it_knows():
         (Answer(5000, None, "most"), "The server holds at least 5000 bots; more were not tried (--most)."),
         (
             Answer(800, 850, "tool"),
-            "The server holds at least 800 bots; with 850 this tool was the limit, not the server (see --processes).",
+            f"The server holds at least 800 bots; with 850 {TOOL}.",
         ),
         (
             Answer(0, 50, "tool"),
-            "What the server holds is not known: with 50 this tool was the limit, not the server (see --processes).",
+            f"What the server holds is not known: with 50 {TOOL}.",
         ),
     ],
 )
@@ -272,6 +274,7 @@ def test_the_command_prints_the_curve_and_answers(search_with):
     assert [point["count"] for point in document["points"]] == [plan.count for plan in fleet.plans]
     assert {(plan.ramp, plan.link.name, plan.seconds) for plan in fleet.plans} == {(20.0, "mobile", 10.0)}
     assert len({plan.seed for plan in fleet.plans}) == len(fleet.plans)
+    assert {plan.replicas for plan in fleet.plans} == {50}
 
 
 def test_the_command_says_when_not_even_the_fewest_pass(search_with):
@@ -309,7 +312,7 @@ def test_a_run_too_short_to_compare_states_passes_unless_that_is_asked_for(searc
 
 
 def test_json_is_alone_on_stdout(search_with):
-    answer = "The server holds at least 200 bots; with 200 this tool was the limit, not the server (see --processes)."
+    answer = f"The server holds at least 200 bots; with 200 {TOOL}."
     result = search_with(Fleet(reach=150), "--json", "-")
     assert json.loads(result.stdout)["answer"] == {
         "count": 200,

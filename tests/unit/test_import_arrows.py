@@ -88,7 +88,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gamebots.measures": frozenset({"numpy", "hdrh"}),
     "gamebots.conditioner.proxy": frozenset({"trio", "gamebots.conditioner"}),
     "gamebots.swarm": frozenset({"trio", "gamebots", "gameclient"}),
-    "gamebots.worker": frozenset({"trio", "gamebots"}),
+    "gamebots.worker": frozenset({"trio", "gamebots", "gameclient"}),
     "gamebots.figures": frozenset({"psutil", "gamebots"}),
     "gamebots.live": frozenset({"rich", "gamebots.plan", "gamebots.units"}),
     "gamebots.text": frozenset({"rich", "gamebots"}),

@@ -50,7 +50,7 @@ class Answer:
     def sentence(self, ended: str = "the search was ended early") -> str:
         """The answer for people, in one sentence; an unfinished search was ``ended`` by something."""
         held = f"The server holds {'' if self.is_exact else 'at least '}{self.count} bots"
-        tool = f"with {self.failed or self.count} this tool was the limit, not the server (see --processes)"
+        tool = f"with {self.failed or self.count} this tool was the limit, not the server (--processes, --replicas)"
         match self.bound:
             case "server":
                 return f"{held}; with {self.failed} it misses what is required."

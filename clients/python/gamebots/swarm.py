@@ -75,14 +75,15 @@ class Swarm:
         dice = random.Random(f"{plan.seed} {numbers[0] if numbers else 0}")
         self._wrap = None if plan.link is None else Conditioner(plan.link, dice, clock)
         self._clocks: dict[tuple[str, str], RoomClock] = {}
-        every = plan.count / plan.replica_count if plan.replica_count else math.inf
+        # Any of them, so that early ones, late ones and slow ones are among them; the same ones in all processes.
+        holders = set(random.Random(f"{plan.seed} replicas").sample(range(plan.count), plan.replica_count))
         self.bots = {
             number: BotConnection(
                 number,
                 self._make_link,
                 make_bot,
                 self._find_clock,
-                holds_replica=number % every < 1,
+                holds_replica=number in holders,
                 token=plan.token,
                 seed=plan.seed,
                 chance=dice.random,
@@ -121,7 +122,7 @@ class Swarm:
                 known yet. It is begun at whole seconds from ``start``.
             start: when the ramp begins, for several processes to begin at once; seconds of the clock.
 
-        Cancellation: connections are dropped without a goodbye.
+        Cancellation: connections are closed.
         """
         seconds = self.plan.seconds if seconds is None else seconds
         start = self._clock() if start is None else start

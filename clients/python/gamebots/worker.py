@@ -17,6 +17,7 @@ from gamebots.plan import Plan
 from gamebots.recordings import read_recording, replay_bots
 from gamebots.scenarios import SCENARIOS, Scenario
 from gamebots.swarm import SETTLE_SECONDS, Swarm
+from gameclient import ClientLink
 
 #: Descriptors that a process needs besides one for each bot.
 _OTHER_DESCRIPTORS: Final = 64
@@ -51,6 +52,7 @@ def find_tls(plan: Plan) -> ssl.SSLContext | None:
 
 def check(plan: Plan) -> None:
     """Find everything that the plan names, before processes are started; ValueError says what is missing."""
+    ClientLink(plan.url, addresses=()).release()
     find_bots(plan)
     find_scenario(plan)
     find_tls(plan)

@@ -21,7 +21,7 @@ from gamebots import curve, fleet
 from gamebots.capacity import Search
 from gamebots.commands import options
 from gamebots.fleet import FleetError
-from gamebots.plan import Plan, Progress
+from gamebots.plan import REPLICA_SAMPLE, Plan, Progress
 from gamebots.requirements import Requirement, judge, parse_requirements
 
 #: What makes a run and answers its result document: `gamebots.fleet.run`.
@@ -216,13 +216,13 @@ def read_requirements(
 @click.option("--most", type=click.IntRange(min=1), default=5000, show_default=True, help="Most bots to try.")
 @click.option(
     "--precision",
-    type=click.FloatRange(0.001, 1),
+    type=options.Number(0.001, 1),
     default=0.05,
     show_default=True,
     help="How near what passes and what fails are to be, as a part of the answer.",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Time to measure in each run."
+    "--seconds", type=options.Number(min=0.5), default=10.0, show_default=True, help="Time to measure in each run."
 )
 @options.plan_options
 @options.out_option(
@@ -244,7 +244,8 @@ def capacity(
     """Find how many bots the room at URL holds.
 
     Runs of more and more bots, twice as many each time until a run misses what is required, then halving the gap. A run
-    that misses it is made again: timings are noisy. Each run has chance of its own: one more than the seed before.
+    that misses it is made again: timings are noisy. Each run has chance of its own: one more than the seed before. In
+    each run 50 bots hold the state, or as many as --replicas says.
 
     Exits with 0 when the fewest bots passed, with 1 when not, or when the search was interrupted; with 2 when the
     command is wrong. After Ctrl-C it says what is known so far.
@@ -253,7 +254,11 @@ def capacity(
         raise click.BadParameter(f"it must be {first} (--from) or more", param_hint="--most")
     if html_path is not None:
         options.need_libraries("--html", "matplotlib")
-    exploration = Exploration(Plan(url, first, **of_plan), requirements, Search(first, most, precision))
+    plan = Plan(url, first, **of_plan)
+    if plan.replicas is None:
+        # As many in each run: with all of the first 200 this tool would be at its limit sooner with 150 than with 300.
+        plan = replace(plan, replicas=REPLICA_SAMPLE)
+    exploration = Exploration(plan, requirements, Search(first, most, precision))
     # What programs read is alone on stdout.
     console = Console(stderr=str(json_path) == "-", highlight=False)
     _explore(exploration, console, quiet)

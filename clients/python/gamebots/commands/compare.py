@@ -26,7 +26,7 @@ _STYLES = {"better": "green", "worse": "bold red"}
 @options.out_option("--html", "html_path", "Write a report that shows both.")
 @click.option(
     "--fail-if-worse",
-    type=click.FloatRange(min=0),
+    type=options.Number(min=0),
     metavar="PERCENT",
     help="Exit with 1 when a figure is worse by more than this.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: What a command gets that writes a file, or to standard output for ``-``.
 OUT: Final = click.Path(path_type=Path, dir_okay=False, writable=True, allow_dash=True)
 CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
+
+
+class Number(click.FloatRange):
+    """A number within bounds; without this NaN is within all of them."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number that can be waited for or counted", param, ctx)
+        return number
 
 
 def read_ramp(context: click.Context, parameter: click.Parameter, text: str) -> float:
@@ -87,7 +100,7 @@ _PLAN_OPTIONS: Final = (
         "--replicas", type=click.IntRange(min=0), help="Bots that hold the state. [default: all to 200, else 50]"
     ),
     click.option(
-        "--rate", type=click.FloatRange(min=0.1, max=240), default=20.0, show_default=True, help="Inputs/s and bot."
+        "--rate", type=Number(min=0.1, max=240), default=20.0, show_default=True, help="Inputs/s and bot."
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all chance in bots, scenario and links."),
     click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="That share the bots."),

@@ -23,7 +23,7 @@ from gamebots.text import print_result
 @click.command(context_settings=options.CONTEXT)
 @click.argument("url")
 @click.option("--count", type=click.IntRange(min=1), default=50, show_default=True, help="Bots to connect.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Time to measure.")
+@click.option("--seconds", type=options.Number(min=0.1), default=10.0, show_default=True, help="Time to measure.")
 @options.plan_options
 @click.option(
     "--require",
