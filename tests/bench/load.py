@@ -44,8 +44,8 @@ class Crowd:
     """So many clients, in a process that ends with the block, that send inputs, acknowledge, and decode nothing else.
 
     It is a program in C, which takes 20 % of a core for a thousand clients at 20 Hz; a thousand bots of `gamebots` that
-    read frames' headers alone take 71 %, on a machine where the server needs the other core. Its masks are zeros, as
-    those of the rivals' load are, and then the servers have nothing to unmask.
+    read frames' headers alone take 64 to 77 %, on a machine where the server needs the other core. Its masks are
+    zeros, as those of the rivals' load are, and then the servers have nothing to unmask.
 
     Args:
         port: of the server. count: of clients.

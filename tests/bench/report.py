@@ -85,7 +85,7 @@ def doubts(rows: list[Row]) -> list[str]:
             lines.append(f"{point}: {row['desyncs']} DESYNCS")
         if row.get("disconnects"):
             lines.append(f"{point}: {row['disconnects']} players LOST their connections")
-        if row.get("limit") == "tool":
+        if row.get("limit") in ("tool", "machine"):
             lines.append(f"{point}: the players' own process was late, so what they saw is worse than what was there")
         if (row.get("others_cpu_percent") or 0.0) > _BUSY_PERCENT:
             lines.append(f"{point}: other things took {row['others_cpu_percent']:.0f} % of a core meanwhile")

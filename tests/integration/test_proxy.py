@@ -34,8 +34,7 @@ from tests.browser.servers import GameServer
 SECONDS = 20  # real time; a bound, not a wait
 #: A socket that is closed with it sends RST.
 RESET = struct.pack("ii", 1, 0)
-#: What the command line's `gamebots proxy` runs.
-COMMAND = [sys.executable, "-c", "from gamebots.commands.proxy import proxy; proxy()"]
+COMMAND = [sys.executable, "-m", "gamebots", "proxy"]
 
 
 class Scene:
@@ -130,10 +129,10 @@ async def test_one_direction_may_end_and_the_other_goes_on() -> None:
         assert scene.troubles == []
 
 
-async def fill(stream: trio.SocketStream) -> int:
-    """Send until nothing more is taken; how much was."""
+async def fill(stream: trio.SocketStream, seconds: float) -> int:
+    """Send for so long; how much was taken."""
     sent = 0
-    with trio.move_on_after(0.5):
+    with trio.move_on_after(seconds):
         while True:
             sent += await stream.socket.send(bytes(65536))
     return sent
@@ -147,7 +146,7 @@ async def test_an_end_that_reads_nothing_stops_the_other_one(way: str) -> None:
         reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         writer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         sent = 0
-        while more := await fill(writer):
+        while more := await fill(writer, 0.25):
             sent += more
         assert sent < 2 << 20  # what kernels hold
         await writer.send_eof()
@@ -173,7 +172,7 @@ async def test_little_waits_in_front_of_a_narrow_place() -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read)
-            sent = await fill(server)
+            sent = await fill(server, 0.5)
             assert 5000 < received < 15_000
             assert sent - received < 24_000  # some of it is the kernel's
             [(_, down)] = scene.proxy._open.values()

@@ -576,8 +576,8 @@ async def test_bots(running: Running, files: Path) -> None:
     command = [str(BIN / "gamebots"), running.url, "--count", "5", "--seconds", "1", "--json"]
     ran = await trio.run_process([*command, "--ca", str(files / "server.pem")], capture_stdout=True)
     report = json.loads(ran.stdout)
-    assert report["connected"] == 5
-    assert report["desyncs"] == 0
+    assert report["bots"]["joined"] == 5
+    assert report["figures"]["desyncs"]["value"] == 0
 
 
 async def test_what_an_idle_connection_costs(running: Running, files: Path) -> None:

@@ -17,13 +17,16 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from gameprotocol import Frame, Kind, message_kind, unpack_from_server
+from gamebots.bots import Bot, Decision
+from gameprotocol import Frame, Kind, Replica, message_kind, unpack_from_server
 from gameprotocol._websocket import FrameParser, OddFrame, binary_frame
 from gameserver import Entity, Input, MaxRate, Player, Room, fixed, uint
 
 #: Ticks a second of all rooms here.
 RATE = 20
-#: A room runs from its first player on. Twenty bots need about two seconds to come and to settle.
+#: A room runs from its first player on, and all are in after this tick.
+SETTLED_TICK = 16
+#: When what happens once happens: measuring has begun, and goes on for a while.
 MIDDLE_TICK = 70
 #: When a relay's fault begins, counted from its first client, and how long one lasts that passes; seconds.
 FAULT_AFTER, FAULT_LASTS = 3.5, 1.2
@@ -74,14 +77,16 @@ class Burning(Healthy):
     """Each step takes more CPU time than there is in a tick."""
 
     def fail(self) -> None:
-        burn(0.08)
+        if self.tick > SETTLED_TICK:
+            burn(0.08)
 
 
 class Sleeping(Healthy):
     """The same, but waiting: for a disk, a lock, a database."""
 
     def fail(self) -> None:
-        time.sleep(0.08)
+        if self.tick > SETTLED_TICK:
+            time.sleep(0.08)
 
 
 class Hiccuping(Healthy):
@@ -104,7 +109,7 @@ class Leaking(Healthy):
     """Each step takes a little longer than the one before, until there is no time left."""
 
     def fail(self) -> None:
-        time.sleep(max(0, self.tick - MIDDLE_TICK) * 0.0015)
+        time.sleep(max(0, self.tick - MIDDLE_TICK) * 0.004)
 
 
 class Sparing(Healthy):
@@ -141,16 +146,25 @@ class Dying(Healthy):
 
 
 class Small(Healthy):
-    """Has few seats, and nobody may make another room."""
+    """Has few seats; a second room takes who does not fit, if the server may have one."""
 
     max_players = 12
-    players_may_create = False
 
 
 class Keeping(Healthy):
     """Keeps seats of those whose connection is lost."""
 
     allow_reconnection = 20.0
+
+
+class Pondering(Bot):
+    """Not a room: a bot that takes CPU time for each decision, twenty times a second. It makes the load test slow."""
+
+    decision_ticks = 1
+
+    def on_frame(self, world: Replica) -> Decision:
+        burn(0.02)
+        return {"forward": True}
 
 
 # -- the relay ---------------------------------------------------------------------------------------------------------

@@ -349,6 +349,32 @@ def test_a_malformed_frame_costs_the_connection() -> None:
     assert game.bot.why.startswith("1007")
 
 
+def test_what_never_came_counts_with_the_time_that_it_took_so_far() -> None:
+    """A server that hangs until the end must not look as it did before."""
+    game = Game().play(10.0)
+    game.bot.send_input(10.0)
+    game.tell(10.05, game.frame(1, sequence=1))
+    game.bot.send_input(10.06)
+    game.bot.note_what_never_came(10.1)
+    assert (game.bot.latencies, game.bot.gaps) == (pytest.approx([0.05]), pytest.approx([0.05]))  # as it must be
+    game.bot.note_what_never_came(12.0)
+    assert game.bot.latencies[1:] == pytest.approx([1.94])
+    assert game.bot.gaps[1:] == pytest.approx([1.95])
+
+
+def test_a_server_that_fell_silent_leaves_its_inputs_unanswered() -> None:
+    game = Game(seat_seconds=30.0).play(10.0)
+    game.bot.send_input(10.0)
+    game.tell(10.05, game.frame(1, sequence=1))
+    game.bot.send_input(10.1)
+    now = 10.1
+    while "lost" not in game.bot.news and now < 30:
+        now += 0.5
+        game.bot.receive(now)
+        game.bot.tend(now)
+    assert max(game.bot.latencies) == pytest.approx(now - 10.1)
+
+
 @given(st.floats(0.001, 0.2), st.floats(0, 0.04), st.integers(1, 30))
 @examples(60)
 def test_the_round_trip_is_told_by_headers_less_what_the_server_waited(way: float, waited: float, frames: int) -> None:

@@ -324,6 +324,14 @@ def test_json_is_alone_on_stdout(search_with):
     assert answer in result.stderr
 
 
+def test_a_busy_machine_is_told_from_a_busy_tool(search_with):
+    fleet = Fleet()
+    fleet.base["limit"] = {"side": "machine", "text": "This machine was the limit."}
+    *_, line, answer = search_with(fleet).stdout.splitlines()
+    assert line.endswith("passed (machine)")
+    assert answer.startswith("The server holds at least 50 bots; with 50 this machine was the limit")
+
+
 def test_ctrl_c_says_what_is_known(search_with):
     result = search_with(Fleet(interrupted_after=3), "--quiet")
     assert result.exit_code == 1

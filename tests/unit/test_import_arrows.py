@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 #: Parts that may touch no socket, clock or thread at all.
 PURE_PARTS = (
     *("gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.config", "gameserver.waiting_seats"),
+    *("gamebots.conditioner.pipe", "gamebots.conditioner.profiles", "gamebots.sides", "gamebots.differences"),
     *("gameserver.web.media", "gameserver.web.pace", "gameserver.web.targets", "gameserver.web.variants"),
 )
 

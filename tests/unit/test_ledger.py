@@ -21,6 +21,7 @@ class Bot:
     def __init__(self, number: int) -> None:
         self.number = number
         self.playing = False
+        self.link = None
         self.why = ""
         self.news: list[str] = []
         self.latencies: list[float] = []
@@ -32,6 +33,7 @@ class Bot:
         self.total = Counts()
         self.played = 0.0
         self.clock: RoomClock | None = None
+        self.link: Any = None
 
     def counts(self) -> Counts:
         return Counts(*(getattr(self.total, name) for name in COUNTED))
@@ -179,6 +181,25 @@ def test_a_result_before_measuring_began_says_so() -> None:
     measured = books.ledger.result(101.5, interrupted=True)
     assert (measured.seconds, measured.interrupted, measured.tool_cpu_percent) == (0.0, True, 0.0)
     assert (measured.joins, measured.bots[0].latency.count, measured.bots[0].counts.frames) == (1, 0, 0)
+
+
+def test_who_is_still_on_its_way_at_the_end_is_refused_by_what_it_waits_for() -> None:
+    class Link:
+        def __init__(self, delay: str) -> None:
+            self.delay = delay
+
+        def explain_delay(self) -> str:
+            return self.delay
+
+    books = Books(4)
+    for bot, delay in zip(
+        books.bots.values(), ("", "", "the server does not answer", "the server does not answer"), strict=True
+    ):
+        bot.link = Link(delay)
+    books.news("joined")
+    measured = books.result()
+    assert (measured.joins, measured.refusals, sum(measured.refused.values())) == (1, 3, 3)
+    assert measured.refused["the server does not answer"] == 2
 
 
 happenings = st.lists(

@@ -28,6 +28,7 @@ from gamebots.measures import (
     Second,
     merge,
     merge_second,
+    read_histogram,
     spread,
 )
 from tests.support.examples import examples
@@ -74,6 +75,14 @@ def test_parts_that_travelled_add_up_to_the_whole(parts: list[list[float]]) -> N
         read = HdrHistogram.decode(whole.encode())
         assert read.get_total_count() == whole.count
         assert round(read.get_value_at_percentile(99) / 1e3, 3) == whole.percentile_ms(99)
+
+
+@given(values=st.lists(seconds, max_size=100))
+@examples(30)
+def test_an_encoded_histogram_is_read_as_values_and_how_often_they_came(values: list[float]) -> None:
+    found, often = read_histogram(durations(values).encode())
+    assert often.sum() == len(values)
+    assert np.repeat(found, often) == pytest.approx(np.sort(values) * 1e3, rel=0.0101, abs=0.002)
 
 
 def test_nothing_recorded_is_no_number() -> None:

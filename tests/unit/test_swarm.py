@@ -16,7 +16,7 @@ from gamebots import connection, swarm
 from gamebots.bots import RandomBot
 from gamebots.measures import Measured
 from gamebots.plan import Plan
-from gamebots.scenarios import Drop, Join, Leave, Play, Scenario, Script, Stall, Until, Wait
+from gamebots.scenarios import Drop, Join, Leave, Play, Scenario, Script, Stall, Until
 from gamebots.swarm import SLICES, Swarm, _Slices
 from gameserver import Input, Room, serve
 
@@ -128,59 +128,37 @@ class DropsAndJoins(Keeps):
         yield Leave()
 
 
-@pytest.mark.parametrize(("room", "returns"), [(Seats, 4), (Hall, 0)])
-async def test_a_script_that_drops_and_joins_goes_on_with_and_without_seats(room: type[Room], returns: int) -> None:
-    measured, _, scenario = await play(DropsAndJoins, room)
-    assert (
-        list(scenario.told.values())
-        == [  # type: ignore[attr-defined]
-            [(name, True) for name in ("Join", "Until", "Drop", "Join", "Play", "Leave")]
-        ]
-        * 4
-    )
-    assert (measured.returns, measured.durations["return"].count) == (returns, returns)
-    assert measured.durations["join"].count == 8 - returns
-    assert (measured.disconnects, measured.refused, measured.connected) == ({}, {}, 0)
-    assert measured.seconds < 0.95  # nobody is left and nobody will come
+async def test_a_script_that_drops_and_joins_goes_on_with_and_without_seats() -> None:
+    async def check(room: type[Room], returns: int) -> None:
+        measured, _, scenario = await play(DropsAndJoins, room)
+        steps = ("Join", "Until", "Drop", "Join", "Play", "Leave")
+        assert list(scenario.told.values()) == [[(name, True) for name in steps]] * 4  # type: ignore[attr-defined]
+        assert (measured.returns, measured.durations["return"].count) == (returns, returns)
+        assert measured.durations["join"].count == 8 - returns
+        assert (measured.disconnects, measured.refused, measured.connected) == ({}, {}, 0)
+        assert measured.seconds < 0.95  # nobody is left and nobody will come
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(check, Seats, 4)
+        nursery.start_soon(check, Hall, 0)
 
 
 class Stalls(Keeps):
     def steps(self, bot: int) -> Any:
         yield Join()
-        yield Until(0.0)
+        yield Until(0.1)
         if bot == 0:
-            yield Stall(0.5)
+            yield Stall(0.4)
         yield Play()
 
 
 async def test_who_stalls_reads_again_and_others_do_not_notice() -> None:
-    measured, _, _ = await play(Stalls, Seats)
+    measured, _, _ = await play(Stalls, Seats, seconds=0.7)
     stalled, *others = measured.bots
-    assert stalled.gap.figure()["max"] == pytest.approx(500, rel=0.15)
-    assert all(bot.counts.frames >= 40 for bot in others)
+    assert 395 < stalled.gap.figure()["max"] < 600
+    assert all(bot.counts.frames >= 28 for bot in others)
     assert (measured.disconnects, measured.connected) == ({}, 4)
     assert all(bot.counts.desyncs == 0 for bot in measured.bots)
-
-
-class Comes(Keeps):
-    def steps(self, bot: int) -> Any:
-        yield Wait(0.05 * bot)
-        yield Join()
-        yield Play()
-
-
-async def test_a_room_that_is_full_refuses_in_its_words() -> None:
-    class Small(Seats):
-        max_players = 2
-        max_rooms = 1
-
-    measured, bots, scenario = await play(Comes, Small, seconds=0.3)
-    if measured.refusals:
-        assert sum(measured.refused.values()) == measured.refusals
-        assert all(reason.startswith("4") for reason in measured.refused)
-    else:  # each pair gets a room of its own
-        assert len(bots._clocks) == 2
-    assert len(scenario.told) == 4  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
@@ -200,27 +178,24 @@ async def silent_server(say: bytes = b"") -> AsyncIterator[str]:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(
-    ("say", "why"),
-    [
-        (b"", "not joined within 0.4 s"),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", ""),
-    ],
-)
-async def test_a_server_that_lets_nobody_in_is_told_by_its_reason_and_ends_it(
-    monkeypatch: pytest.MonkeyPatch, say: bytes, why: str
-) -> None:
+async def test_a_server_that_lets_nobody_in_is_told_by_its_reason_and_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "JOIN_SECONDS", 0.4)
     monkeypatch.setattr(swarm, "JOIN_SECONDS", 0.4)
-    with trio.fail_after(SECONDS):
+
+    async def check(say: bytes, why: str) -> None:
         async with silent_server(say) as url:
             measured = await Swarm(Plan(url, 3, 5.0, math.inf)).run()
-    assert (measured.joins, measured.refusals, measured.connected) == (0, 3, 0)
-    ((reason, times),) = measured.refused.items()
-    assert times == 3
-    assert why in reason
-    assert measured.seconds < 1.0  # there is nothing to wait for
+        assert (measured.joins, measured.refusals, measured.connected) == (0, 3, 0)
+        ((reason, times),) = measured.refused.items()
+        assert times == 3
+        assert why in reason
+        assert measured.seconds < 1.0  # there is nothing to wait for
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(check, b"", "not joined within 0.4 s")
+            nursery.start_soon(check, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503")
+            nursery.start_soon(check, b"SSH-2.0-OpenSSH_9.2\r\n", "1006")
 
 
 def open_descriptors() -> int:

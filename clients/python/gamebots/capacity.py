@@ -15,6 +15,11 @@ ENOUGH: Final = 2
 #: Counts that must pass between a failed one and its half, when none but it failed, before its failures are doubted.
 DOUBT_AFTER: Final = 2
 
+#: What an unfinished search says of itself when nobody says more.
+ENDED: Final = "the search was ended early"
+#: Why a tool could not measure more, in words.
+TOOL_LIMIT: Final = "this tool was the limit, not the server (--processes, --replicas)"
+
 Bound = Literal["server", "tool", "most", "first", "unfinished"]
 
 
@@ -47,10 +52,14 @@ class Answer:
         """Whether the server itself is what ended it; else it holds at least ``count``."""
         return self.bound == "server"
 
-    def sentence(self, ended: str = "the search was ended early") -> str:
-        """The answer for people, in one sentence; an unfinished search was ``ended`` by something."""
+    def sentence(self, ended: str = ENDED, limit: str = TOOL_LIMIT) -> str:
+        """The answer for people, in one sentence.
+
+        Args:
+            ended: what did that to an unfinished search. limit: what kept the tool from measuring more.
+        """
         held = f"The server holds {'' if self.is_exact else 'at least '}{self.count} bots"
-        tool = f"with {self.failed or self.count} this tool was the limit, not the server (--processes, --replicas)"
+        tool = f"with {self.failed or self.count} {limit}"
         match self.bound:
             case "server":
                 return f"{held}; with {self.failed} it misses what is required."

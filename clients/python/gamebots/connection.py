@@ -216,6 +216,7 @@ class BotConnection:
             self.why = f"{way.ended.code} {way.ended.reason}".strip()
             if way.returning.active or lost:
                 if lost and not self._cut:
+                    self._lose_inputs(now)
                     self._counts.disconnects += 1
                     self.news.append("lost")
             else:
@@ -226,11 +227,17 @@ class BotConnection:
     def _note_loss(self, dropped: Dropped, now: float) -> None:
         self._lost_at = now
         self._stop_playing(now)
-        self._pace.lost()
+        self._lose_inputs(now)
         if not self._cut:
             self.why = f"{dropped.code} {dropped.reason}".strip()
             self._counts.disconnects += 1
             self.news.append("lost")
+
+    def _lose_inputs(self, now: float) -> None:
+        """The connection is gone, and what was not answered never will be."""
+        if not self._cut:
+            self.latencies += self._pace.unanswered(now)
+        self._pace.lost()
 
     def _over(self, now: float) -> None:
         """It is in no room any more; the totals of its connections are kept."""
@@ -281,7 +288,7 @@ class BotConnection:
     @property
     def clock(self) -> RoomClock | None:
         """Of the room that it plays in now."""
-        return self._clock if self.playing else None
+        return self._clock if self._since is not None else None
 
     def send_input(self, now: float) -> None:
         """Decide and send; what a bot does once a tick. When too many inputs are unanswered, one is left out."""
@@ -415,7 +422,7 @@ class BotConnection:
             counts.skipped_ticks += header.back - 1
         clock = self._clock
         if clock is not None:
-            clock.note(header.tick, now, header.waited_us if header.back == 1 else None)
+            clock.note(header.tick, now, header.waited_us)
             if header.client_time is not None and not counts.frames % _ROUND_TRIP_FRAMES:
                 clock.note_round_trip(_round_trip(header, now))
         if self._last_frame is not None:

@@ -6,18 +6,20 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from gamebots.capacity import Search
+from gamebots.capacity import ENDED, TOOL_LIMIT, Search
 from gamebots.units import printable, show_amount
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 FORMAT: Final = "gamebots-capacity/1"
+#: What a tool on the server's own machine cannot help.
+MACHINE_LIMIT: Final = "this machine was the limit, all of its cores were busy (run this tool on another one)"
 #: Heading, figure and statistic of each column between how many bots there were and whether they passed.
 COLUMNS: Final = (
     ("latency p50", "latency", "p50"),
     ("p99", "latency", "p99"),
-    ("state age p99", "state_age", "p99"),
+    ("age p99", "state_age", "p99"),
     ("frames", "frames.rate", "value"),
     ("tick p99", "server_tick", "p99"),
     ("tool", "tool.cpu", "value"),
@@ -33,7 +35,7 @@ def make_point(document: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[
     return {
         "count": document["count"],
         "passed": verdict["passed"],
-        "tool_was_limit": document["limit"]["side"] == "tool",
+        "tool_was_limit": document["limit"]["side"] in ("tool", "machine"),
         "limit": document["limit"],
         "bots": document["bots"],
         "figures": document["figures"],
@@ -58,7 +60,9 @@ def _missed_one(row: Mapping[str, Any]) -> str:
 def answer_text(search: Search, points: Sequence[Mapping[str, Any]], ended: str | None = None) -> str:
     """The answer in one sentence, with what the smallest count that failed missed."""
     answer = search.answer()
-    text = answer.sentence(ended) if ended else answer.sentence()
+    at_the_bound = [point for point in points if point["count"] == (answer.failed or answer.count)]
+    limit = MACHINE_LIMIT if at_the_bound and at_the_bound[-1]["limit"]["side"] == "machine" else TOOL_LIMIT
+    text = answer.sentence(ended or ENDED, limit)
     failures = [point for point in points if point["count"] == answer.failed and not point["passed"]]
     if answer.bound not in ("server", "first") or not failures:
         return text
@@ -66,13 +70,13 @@ def answer_text(search: Search, points: Sequence[Mapping[str, Any]], ended: str 
 
 
 def cells(point: Mapping[str, Any]) -> list[str]:
-    """A point as text: the count, a cell for each of `COLUMNS`, and the verdict; (tool): it was at its limit."""
-    shown = []
+    """A point as text: the count, a cell for each of `COLUMNS`, and the verdict with what was the limit."""
+    shown, side = [], point["limit"]["side"]
     for _, figure, statistic in COLUMNS:
         entry = point["figures"].get(figure) or {}
         shown.append(show_amount(entry.get(statistic), entry.get("unit", "")))
     verdict = "passed" if point["passed"] else "FAILED"
-    return [str(point["count"]), *shown, verdict + (" (tool)" if point["tool_was_limit"] else "")]
+    return [str(point["count"]), *shown, verdict + (f" ({side})" if point["tool_was_limit"] else "")]
 
 
 def table(points: Sequence[Mapping[str, Any]]) -> Table:

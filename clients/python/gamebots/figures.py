@@ -29,16 +29,11 @@ import psutil
 from gamebots.measures import BotMeasures, Durations, Measured, spread
 from gamebots.plan import Plan
 from gamebots.scenarios import PLAYERS
+from gamebots.sides import NOTED_LAG_MS, find_side
 
 FORMAT: Final = "gamebots-result/1"
-#: From this share of a core on, or with this lag, what is measured is this tool as much as the server.
-_BUSY_PERCENT: Final = 85.0
-_LAG_MS: Final = 25.0
-#: A server that makes fewer of its ticks than this, or is late by more of a period, is at its limit.
-_TICK_SHARE: Final = 0.98
-_LATE_SHARE: Final = 0.5
-#: All cores of the machine together.
-_MACHINE_PERCENT: Final = 95.0
+#: A run that was shorter than this part of what was planned has been cut short.
+_WHOLE: Final = 0.9
 
 _COLUMNS: Final = (
     *("connected", "frames_per_second", "bytes_in_per_second", "bytes_out_per_second"),
@@ -98,7 +93,13 @@ def make_document(
     """
     players = [bot for bot in measured.bots if bot.group == PLAYERS]
     figures = _figures(players, measured) | _server_figures(watched)
-    limit = _limit(figures, measured, watched, conditioned=plan.link is not None)
+    limit = find_side(
+        figures,
+        measured,
+        conditioned=plan.link is not None,
+        machine_percent=spread(watched.machine_percent)["mean"],
+        cores=psutil.cpu_count() or 1,
+    )
     return {
         "format": FORMAT,
         "url": plan.url,
@@ -183,7 +184,7 @@ def _figures(players: list[BotMeasures], measured: Measured) -> dict[str, Any]:
         del figures["return"]
     figures |= _of_bots(players)
     rates = spread(measured.tick_rates)
-    figures["ticks.rate"] = {"unit": "/s", "value": rates["mean"], **rates}
+    figures["ticks.rate"] = {"unit": "/s", "value": rates["mean"], **rates, "asked": measured.tick_rate or None}
     figures["refused"] = _number(measured.refusals)
     figures["bots.failed"] = _number(sum(measured.failures.values()))
     figures["tool.cpu"] = _number(measured.tool_cpu_percent, "%")
@@ -240,42 +241,6 @@ def _histograms(players: list[BotMeasures], measured: Measured) -> dict[str, str
     return {name: each.encode() for name, each in durations.items() if each.count}
 
 
-# -- who was the limit -------------------------------------------------------------------------------------------------
-
-
-def _limit(figures: dict[str, Any], measured: Measured, watched: Watched, conditioned: bool) -> dict[str, str]:
-    """Which side could not do more, in words. What a tool measures that is late itself says little of the server.
-
-    Args:
-        conditioned: frames came over links that make them late by themselves.
-    """
-    if not figures["frames.gap"]["count"]:
-        return {"side": "none", "text": "Nobody played, so nothing can be said of the server or of this tool."}
-    lag = figures["tool.lag"]["p99"] or 0.0
-    tool = f"this tool took {measured.tool_cpu_percent:.0f} % of a core, its loop {lag:.1f} ms late at p99"
-    made, asked, late = figures["ticks.rate"]["value"], measured.tick_rate, figures["lateness"]["p99"]
-    server = "" if made is None else f"the server made {made:.2f}{f' of {asked:g}' if asked else ''} ticks a second"
-    if server and asked and late is not None:
-        server += f", {late:.1f} ms late at p99"
-    if watched.server_percent:
-        server += f", with {figures['server.cpu']['value']:.0f} % of a core"
-    busy = spread(watched.machine_percent)["mean"]
-    tool_is_late = measured.tool_cpu_percent > _BUSY_PERCENT or lag > _LAG_MS
-    if tool_is_late and busy is not None and busy > _MACHINE_PERCENT:
-        cores = f"its {psutil.cpu_count() or 1} cores were {busy:.0f} % busy"
-        return {"side": "machine", "text": f"This machine was the limit: {_sentence(cores, tool, server)}"}
-    if tool_is_late:
-        return {"side": "tool", "text": f"This tool was the limit: {_sentence(tool, server)}"}
-    slow = asked and made is not None and made < asked * _TICK_SHARE
-    if slow or (asked and not conditioned and late is not None and late > 1000 / asked * _LATE_SHARE):
-        return {"side": "server", "text": f"The server was the limit: {_sentence(server, tool)}"}
-    return {"side": "none", "text": f"Neither side was at its limit: {_sentence(server, tool)}"}
-
-
-def _sentence(*parts: str) -> str:
-    return "; ".join(part for part in parts if part) + "."
-
-
 def _warnings(plan: Plan, measured: Measured, watched: Watched, limit: dict[str, str]) -> list[str]:
     warnings = []
     if limit["side"] == "tool":
@@ -286,6 +251,13 @@ def _warnings(plan: Plan, measured: Measured, watched: Watched, limit: dict[str,
             "Whatever runs on this machine, perhaps the server, took time from these bots and they from it: use fewer "
             "bots, or run them on another machine."
         )
+    lag = measured.durations["tool.lag"].percentile_ms(99)
+    if limit["side"] not in ("tool", "machine") and lag is not None and lag > NOTED_LAG_MS:
+        warnings.append(
+            f"What was measured holds up to {lag:.0f} ms of this tool's own lag (--processes makes it less)."
+        )
+    if not measured.interrupted and measured.seconds < _WHOLE * plan.seconds and measured.joins:
+        warnings.append(f"The run ended after {measured.seconds:.1f} of {plan.seconds:g} s: nobody was left.")
     for what, times in measured.failures.most_common(3):
         warnings.append(f"{times} bot(s) failed in their own code and left: {what}")
     if plan.replica_count < plan.count:

@@ -79,6 +79,8 @@ class _Fleet:
                     raise
                 self._stopping = True
                 self._order(("begin", time.perf_counter()), ("stop",))
+        for second in sorted(self._parts):  # the last part of one, which not all processes have told of
+            self._take_row(list(self._parts[second].values()))
         begin_second = round(self._begin - self._start) if self._begin < math.inf else len(self._rows)
         return make_document(
             self._plan, merge(self._measured), self._rows, begin_second, started, self._watched, self._stopping
@@ -132,7 +134,10 @@ class _Fleet:
         if len(parts) < len(self._pipes):
             return
         del self._parts[second.second]
-        row = merge_second(list(parts.values()))
+        self._take_row(list(parts.values()))
+
+    def _take_row(self, parts: list[Second]) -> None:
+        row = merge_second(parts)
         self._rows.append(row)
         self._watched.look(measuring=time.perf_counter() > self._begin)
         for name in self._totals:

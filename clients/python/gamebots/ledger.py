@@ -118,6 +118,7 @@ class Ledger:
             most=most,
             latencies=np.array(latencies, np.float32),
             ages=np.array(ages, np.float32),
+            seconds=passed,
         )
         self._row = dict.fromkeys(SUMS, 0)
         self._second += 1
@@ -176,6 +177,9 @@ class Ledger:
         seconds = max(now - self._begin, 1e-9) if self._begin is not None else 0.0
         watched = {bot.clock for bot in self._bots.values()}
         found = [clock.tick_rate(now, watched=clock in watched) for clock in self._clocks.values()]
+        for number, bot in self._bots.items():
+            if bot.link is not None and number not in self._joined:
+                self._refused[bot.link.explain_delay() or "no first frame came until the end"] += 1
         return Measured(
             seconds=seconds,
             bots=list(self._measures.values()),

@@ -167,7 +167,8 @@ class Second:
     Attributes:
         second: since the ramp began. connected: bots in the room at its end.
         sums: counters of this second. most: what was the most in it; None: nothing was.
-        latencies, ages: of all bots, in seconds.
+        latencies, ages: of all players, in seconds.
+        seconds: how long it really was; the last one may be a part.
     """
 
     second: int
@@ -176,6 +177,7 @@ class Second:
     most: dict[str, float | None]
     latencies: NDArray[np.float32]
     ages: NDArray[np.float32]
+    seconds: float = 1.0
 
 
 #: Columns of a time line that are sums over processes, and those of which the greatest counts.
@@ -187,7 +189,8 @@ def merge_second(parts: list[Second]) -> dict[str, float | None]:
     """The row of a time line from the same second of all processes."""
     row: dict[str, float | None] = {"second": parts[0].second, "connected": sum(part.connected for part in parts)}
     sums = {name: sum(part.sums[name] for part in parts) for name in SUMS}
-    row |= {f"{name}_per_second": sums.pop(name) for name in ("frames", "bytes_in", "bytes_out")}
+    seconds = max(part.seconds for part in parts)
+    row |= {f"{name}_per_second": round(sums.pop(name) / seconds) for name in ("frames", "bytes_in", "bytes_out")}
     row |= sums
     for name, arrays in (("latency", [p.latencies for p in parts]), ("state_age", [p.ages for p in parts])):
         values = np.concatenate(arrays)

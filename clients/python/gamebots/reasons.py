@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from gamebots.reading import bots_of, column_of, figures_of, group_name, joined_count, value_of
+from gamebots.reading import bots_of, column_of, figures_of, group_name, joined_count, of_all_groups, value_of
 from gamebots.scenarios import PLAYERS
 from gamebots.units import digits, is_number, printable, show_amount
 
@@ -62,6 +62,8 @@ _BOT_COLUMNS: Final = {
 }
 #: How many times the usual makes a second in which the server or this tool was slow worth a word, and from how many ms.
 _SPIKE, _SPIKE_MS = 2.5, 20.0
+#: From this part of the bots on, connections that ended show in all figures.
+_MANY_LOST: Final = 0.1
 #: A part of the time a tick may take from which on there is little left.
 _TICK_FULL: Final = 0.8
 
@@ -137,12 +139,14 @@ def _when(document: Mapping[str, Any], requirement: Requirement) -> str:
         return ""
     seconds = sum(not requirement.met_by(value) for value in series.values())
     worst = _worst(series, requirement)
-    if len(document.get("groups") or {}) > 1:  # a time line is of all bots
+    if not seconds:
+        return ""  # what was too much is in no second of its own
+    if len(document.get("groups") or {}) > 1 and requirement.figure in _TOTALS:  # they are of all bots
         return f"worst in second {worst} (all groups together: {_shown(series[worst], requirement)})"
     shown = f"second {worst}: {_shown(series[worst], requirement)}"
     if seconds == len(series) > 1:
         return f"in all {len(series)} seconds, worst in {shown}"
-    return f"in {seconds} of {len(series)} seconds, worst in {shown}" if seconds else f"worst in {shown}"
+    return f"in {seconds} of {len(series)} seconds, worst in {shown}"
 
 
 def _counted_when(document: Mapping[str, Any], column: str) -> str:
@@ -274,11 +278,17 @@ def _why_frames(document: Mapping[str, Any], group: str | None) -> str:
     return f"the server{' itself' if frames >= 0.95 * ticks else ''} made {digits(ticks)} ticks a second"
 
 
+def _why_ticks(document: Mapping[str, Any], group: str | None) -> str:
+    asked = value_of(document, "ticks.rate", "asked")
+    return f"{digits(asked)} ticks a second were asked of it" if asked else ""
+
+
 _WHY: Final[Mapping[str, Callable[[Mapping[str, Any], str | None], str]]] = {
     "disconnects": _why_disconnects,
     "refused": _why_refused,
     "desyncs": _why_desyncs,
     "frames.rate": _why_frames,
+    "ticks.rate": _why_ticks,
     "ticks.skipped": _why_skipped,
     "ticks.skipped_share": _why_skipped,
 }
@@ -298,7 +308,21 @@ def _because(document: Mapping[str, Any], requirement: Requirement) -> list[str]
         clauses.append("this tool was the limit, so the server may be better than this (--processes, --replicas)")
     elif side == "server":
         clauses.append("the server was at its limit")
+    elif side == "machine":
+        clauses.append("this machine was the limit: server and tool took time from each other")
+    elif side == "way":
+        clauses.append("frames were held up on their way, or by something else on the server's machine")
+    clauses.append(_many_lost(document))
     return clauses
+
+
+def _many_lost(document: Mapping[str, Any]) -> str:
+    """Connections that ended, when they are so many that all figures suffer from it."""
+    lost = of_all_groups(document, "disconnects")
+    if lost < _MANY_LOST * max(joined_count(document), 1):
+        return ""
+    parts = (because_of_disconnects(document), _counted_when(document, "disconnects"))
+    return f"connections were lost: {', '.join(part for part in parts if part)}"
 
 
 def _full_ticks(document: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import selectors
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -36,6 +37,8 @@ from gameclient import ClientLink
 SLICES: Final = 25
 #: So many bots on their way in, or back, are looked at in each slice, all of them in turn.
 _CONNECTING_AT_ONCE: Final = 64
+#: The last part of a second is told of when it is longer than this.
+_PART_SECONDS: Final = 0.1
 #: Steps of this part of a period spread any number of bots evenly over it.
 _GOLDEN: Final = (math.sqrt(5) - 1) / 2
 #: Between the last bot's first frame and the begin of measuring, in seconds.
@@ -73,14 +76,13 @@ class Swarm:
         self._mask_source = mask_source
         self._tls = tls
         dice = random.Random(f"{plan.seed} {numbers[0] if numbers else 0}")
-        self._wrap = None if plan.link is None else Conditioner(plan.link, dice, clock)
         self._clocks: dict[tuple[str, str], RoomClock] = {}
         # Any of them, so that early ones, late ones and slow ones are among them; the same ones in all processes.
         holders = set(random.Random(f"{plan.seed} replicas").sample(range(plan.count), plan.replica_count))
         self.bots = {
             number: BotConnection(
                 number,
-                self._make_link,
+                self._link_maker(number),
                 make_bot,
                 self._find_clock,
                 holds_replica=number in holders,
@@ -98,6 +100,7 @@ class Swarm:
         self._watched: dict[int, int] = {}  # descriptor by bot, of those whose sockets are watched
         self._on_the_way: dict[int, BotConnection] = {}  # connecting, joining, or away
         self._due: list[tuple[float, int]] = []  # conditioned links, when something comes out of them
+        self._due_at: dict[int, float] = {}  # the earliest of these for each bot
         self._slices: list[list[BotConnection]] = [[] for _ in range(SLICES)]
         for index, bot in enumerate(self.bots.values()):
             self._slices[int(index * _GOLDEN % 1 * SLICES)].append(bot)
@@ -151,7 +154,10 @@ class Swarm:
             now = self._clock()
             if begin is None and (not conductor.unsettled or now > patience):
                 begin = begin_at(now)
-                begin = None if begin is None else start + math.ceil(begin - start)
+                if begin is not None:
+                    begin = start + math.ceil(begin - start)
+                    gc.collect()  # while it is still nobody's lateness
+                    gc.freeze()
             if begin is not None and now >= begin:
                 break
             self._one_slice(await slices.next(), conductor)
@@ -160,8 +166,6 @@ class Swarm:
         conductor.begin_measuring(self._clock())
         self._lateness.clear()
         self.ledger.begin(self._clock())
-        gc.collect()
-        gc.freeze()
 
     async def _play(self, seconds: float, on_second: Callable[[Second], None] | None) -> None:
         assert self._conductor is not None
@@ -174,7 +178,7 @@ class Swarm:
         now = self._clock()
         for bot in self.bots.values():
             bot.note_what_never_came(now)
-        self._end_second(None, even_if_short=True)
+        self._end_second(on_second, even_if_short=True)
 
     def _end_second(self, on_second: Callable[[Second], None] | None, even_if_short: bool = False) -> None:
         now = self._clock()
@@ -182,7 +186,7 @@ class Swarm:
             return
         second = self.ledger.end_second(now, self._lateness)
         self._lateness.clear()
-        if on_second is not None:
+        if on_second is not None and (second.seconds >= _PART_SECONDS or not even_if_short):
             on_second(second)
         for number in list(self._watched):
             bot = self.bots[number]
@@ -206,14 +210,14 @@ class Swarm:
             self._connect(clock)
         for key, _ in self._selector.select(0):
             self._read(key.data, clock())
-        if self._wrap is not None:
+        if self.plan.link is not None:
             self._read_due(clock())
         for bot in self._slices[index]:
             if bot.playing:
                 now = clock()
                 bot.sample_age(now)
                 bot.send_input(now)
-                if bot.news or self._wrap is not None:
+                if bot.news or self.plan.link is not None:
                     self.look_after(bot, now)
 
     def _connect(self, clock: Callable[[], float]) -> None:
@@ -228,7 +232,7 @@ class Swarm:
     def _read(self, bot: BotConnection, now: float) -> None:
         bot.receive(now)
         link = bot.link
-        if bot.news or link is None or link.closed or self._wrap is not None:
+        if bot.news or link is None or link.closed or self.plan.link is not None:
             self.look_after(bot, now)
 
     def _read_due(self, now: float) -> None:
@@ -248,7 +252,7 @@ class Swarm:
             descriptor = -1
         if self._watched.get(number, -1) != descriptor:
             self._watch(bot, descriptor)
-        if descriptor >= 0 and self._wrap is not None:
+        if descriptor >= 0 and self.plan.link is not None:
             self._pump(bot, now)
         if link is not None and descriptor < 0 and not bot.stalled:
             self._on_the_way[number] = bot
@@ -276,12 +280,17 @@ class Swarm:
         conditioned = bot.link.conditioned if bot.link is not None else None
         if conditioned is not None:
             at = conditioned.pump(now)
-            if at < math.inf:
+            if at < math.inf and not now < self._due_at.get(bot.number, -1.0) <= at:
+                self._due_at[bot.number] = at
                 heapq.heappush(self._due, (at, bot.number))
 
-    def _make_link(self) -> ClientLink:
-        return ClientLink(
-            self.plan.url, tls=self._tls, mask_source=self._mask_source, wrap=self._wrap, clock=self._clock
+    def _link_maker(self, number: int) -> Callable[[], ClientLink]:
+        """What makes a bot's links, each as the plan's profile says; the same chances for the same bot in each run."""
+        wrap = None
+        if self.plan.link is not None:
+            wrap = Conditioner(self.plan.link, random.Random(f"{self.plan.seed} link {number}"), self._clock)
+        return partial(
+            ClientLink, self.plan.url, tls=self._tls, mask_source=self._mask_source, wrap=wrap, clock=self._clock
         )
 
     def _find_clock(self, room: str, room_id: str, period: float) -> RoomClock:

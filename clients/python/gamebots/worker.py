@@ -87,7 +87,7 @@ def run(pipe: Connection, plan: Plan, index: int, path: list[str]) -> None:
     try:
         trio.run(_run, pipe, plan, range(index, plan.count, plan.processes))
     except Exception:
-        pipe.send(("failed", traceback.format_exc()))
+        _tell(pipe, ("failed", traceback.format_exc()))
     finally:
         pipe.close()
 
@@ -101,7 +101,16 @@ async def _run(pipe: Connection, plan: Plan, numbers: range) -> None:
     measured = await swarm.run(
         on_second=lambda second: orders.tell(("second", second)), begin_at=orders.begin_at, start=start
     )
-    pipe.send(("measured", measured))
+    _tell(pipe, ("measured", measured))
+
+
+def _tell(pipe: Connection, what: tuple[Any, ...]) -> bool:
+    """Say something to the parent; False when it is gone."""
+    try:
+        pipe.send(what)
+    except OSError:
+        return False
+    return True
 
 
 def _raise_limit(wanted: int) -> None:
@@ -128,7 +137,8 @@ class _Orders:
         return float(order[1])
 
     def tell(self, what: tuple[Any, ...]) -> None:
-        self._pipe.send(what)
+        if not _tell(self._pipe, what):
+            self._swarm.stop()
         self._read()
 
     def begin_at(self, now: float) -> float | None:

@@ -99,9 +99,7 @@ _PLAN_OPTIONS: Final = (
     click.option(
         "--replicas", type=click.IntRange(min=0), help="Bots that hold the state. [default: all to 200, else 50]"
     ),
-    click.option(
-        "--rate", type=Number(min=0.1, max=240), default=20.0, show_default=True, help="Inputs/s and bot."
-    ),
+    click.option("--rate", type=Number(min=0.1, max=240), default=20.0, show_default=True, help="Inputs/s and bot."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of all chance in bots, scenario and links."),
     click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="That share the bots."),
     click.option("--server-pid", type=int, help="Measure this process of this machine, too: CPU and memory."),
