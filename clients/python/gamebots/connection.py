@@ -314,6 +314,7 @@ class BotConnection:
         pace.sequence += 1
         if self.way.write(encode_input(pace.sequence, 0, self.tick, _microseconds(now), values)):
             pace.sent(self.tick, now)
+            self._counts.inputs += 1
 
     def _ask(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         """Call what an author wrote; None when it failed, which costs the bot its place."""

@@ -11,7 +11,7 @@ NOISE_PERCENT: Final = 25.0
 #: Below these a difference is nothing that anybody feels, whatever it is in per cent.
 _NOTHING: Final = {"ms": 2.0, "%": 1.0, "/s": 0.05}
 #: Figures of which more is better, those of which more is neither; of all others less is.
-_MORE_IS_BETTER: Final = frozenset({"frames.rate", "ticks.rate"})
+_MORE_IS_BETTER: Final = frozenset({"frames.rate", "inputs.rate", "ticks.rate"})
 _NEITHER: Final = frozenset({"hashes.checked", "messages", "bytes.out"})
 #: Of a distribution these are compared.
 _STATISTICS: Final = ("p50", "p99")

@@ -13,6 +13,7 @@ server_tick         how long the server kept an input before it wrote the frame:
 return              from the loss of a connection to the next frame, for bots that came back to their seats
 tool.lag            by how much this tool's own loop was late
 frames.rate         frames per bot and second
+inputs.rate         inputs per bot and second: a bot leaves one out when too many are unanswered, or this tool is late
 ==================  ==================================================================================================
 """
 
@@ -168,6 +169,7 @@ def _of_bots(bots: list[BotMeasures]) -> dict[str, Any]:
         "frames.rate": rate("frames", "/s"),
         "bytes.in": rate("bytes_in", "B/s"),
         "bytes.out": rate("bytes_out", "B/s"),
+        "inputs.rate": rate("inputs", "/s"),
         "ticks.skipped": _number(skipped),
         "ticks.skipped_share": _number(round(share, 3), "%"),
         "frames.unapplied": _number(sum(bot.counts.unapplied for bot in bots)),

@@ -59,6 +59,7 @@ class _Fleet:
         self._talking: list[Connection] = []  # those that have more to tell
         self._processes: list[SpawnProcess] = []
         self._parts: dict[int, dict[Connection, Second]] = {}  # by second
+        self._connected: dict[Connection, int] = {}
         self._rows: list[dict[str, float | None]] = []
         self._measured: list[Measured] = []
         self._settled: dict[Connection, float] = {}
@@ -79,8 +80,7 @@ class _Fleet:
                     raise
                 self._stopping = True
                 self._order(("begin", time.perf_counter()), ("stop",))
-        for second in sorted(self._parts):  # the last part of one, which not all processes have told of
-            self._take_row(list(self._parts[second].values()))
+        self._take_rest()
         begin_second = round(self._begin - self._start) if self._begin < math.inf else len(self._rows)
         return make_document(
             self._plan, merge(self._measured), self._rows, begin_second, started, self._watched, self._stopping
@@ -131,10 +131,19 @@ class _Fleet:
     def _take_second(self, pipe: Connection, second: Second) -> None:
         parts = self._parts.setdefault(second.second, {})
         parts[pipe] = second
+        self._connected[pipe] = second.connected
         if len(parts) < len(self._pipes):
             return
         del self._parts[second.second]
         self._take_row(list(parts.values()))
+
+    def _take_rest(self) -> None:
+        """The last part of a second, which not all processes have told of: only if something went wrong in it."""
+        for number in sorted(self._parts):
+            parts = self._parts[number]
+            if any(part.sums[name] for part in parts.values() for name in self._totals):
+                silent = sum(count for pipe, count in self._connected.items() if pipe not in parts)
+                self._take_row([*parts.values(), Second.empty(number, connected=silent)])
 
     def _take_row(self, parts: list[Second]) -> None:
         row = merge_second(parts)

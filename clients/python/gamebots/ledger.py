@@ -158,6 +158,12 @@ class Ledger:
             bot.gaps.clear()
         return latencies, ages
 
+    def close_rooms(self, now: float) -> None:
+        """At the end: ticks that are still open count, and one that is overdue where a bot waits for it."""
+        watched = {bot.clock for bot in self._bots.values()}
+        for clock in self._clocks.values():
+            clock.close_all(now, watched=clock in watched)
+
     def _take_rooms(self) -> dict[str, float | None]:
         lateness = [seconds for clock in self._clocks.values() for seconds in clock.lateness]
         server_ticks = [seconds for clock in self._clocks.values() for seconds in clock.server_ticks]

@@ -136,6 +136,7 @@ class Counts:
     desyncs: int = 0
     hashes: int = 0
     disconnects: int = 0
+    inputs: int = 0
 
 
 COUNTED: Final = tuple(Counts.__dataclass_fields__)
@@ -178,6 +179,12 @@ class Second:
     latencies: NDArray[np.float32]
     ages: NDArray[np.float32]
     seconds: float = 1.0
+
+    @classmethod
+    def empty(cls, second: int, connected: int) -> Second:
+        """Of a process that has nothing to tell but how many bots it has."""
+        nothing = np.empty(0, np.float32)
+        return cls(second, connected, dict.fromkeys(SUMS, 0), dict.fromkeys(MOST), nothing, nothing, 0.0)
 
 
 #: Columns of a time line that are sums over processes, and those of which the greatest counts.

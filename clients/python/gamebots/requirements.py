@@ -56,6 +56,7 @@ FIGURES: Final[Mapping[str, Figure]] = MappingProxyType(
         "return": Figure("ms", "distribution", "lost to first frame again"),
         "tool.lag": Figure("ms", "distribution", "of this tool itself"),
         "frames.rate": Figure("/s", "rate", "frames received"),
+        "inputs.rate": Figure("/s", "rate", "inputs sent"),
         "bytes.in": Figure("B/s", "rate", "bytes received"),
         "bytes.out": Figure("B/s", "rate", "bytes sent"),
         "ticks.rate": Figure("/s", "gauge", "server ticks"),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 #: The steadiest schedule is looked for in so many seconds; clocks of two machines do not drift by much in them.
 _WINDOW_SECONDS = 5
-#: A tick is over when so many newer ones have been seen: its frames have come, or come too late to say anything. When
-#: so many ticks in a row come a period late or more, the room has dropped ticks and has another schedule now.
+#: A tick is over when so many newer ones have been seen: its frames have come, or come too late to say anything.
 _OPEN_TICKS = 8
+#: When so many ticks in a row come a period late or more, the room has dropped ticks and has another schedule now.
+#: Fewer would find one in the jitter of a bad network.
+_MOVED_TICKS = 16
 #: First arrivals are kept for so many ticks; of older ones the schedule tells.
 _KEPT_TICKS = 1200
 #: As long as the newest ticks came at this share of their rate, tick numbers follow the clock.
@@ -74,7 +76,7 @@ class RoomClock:
         self._closed = 0
         self._window = _Earliest()
         self._schedule = _Earliest()  # the same, but for what was before the room dropped ticks
-        self._last_ones: deque[float] = deque(maxlen=_OPEN_TICKS)
+        self._last_ones: deque[float] = deque(maxlen=_MOVED_TICKS)
         self._origin = math.nan  # when tick 0 of the schedule was
         self._steady = False
         self._marked: tuple[int, float] | None = None
@@ -122,7 +124,7 @@ class RoomClock:
         last_ones = self._last_ones
         last_ones.append(early)
         self._origin = self._schedule.note(second, early)
-        if len(last_ones) == _OPEN_TICKS and min(last_ones) >= self._origin + self.period:
+        if len(last_ones) == _MOVED_TICKS and min(last_ones) >= self._origin + self.period:
             self._schedule = _Earliest()
             self._origin = self._schedule.note(second, min(last_ones))
         self._window.note(second, early)
@@ -135,6 +137,21 @@ class RoomClock:
             self.lateness.append(max(0.0, seen.arrived - min(seen.origin, self._origin) - tick * self.period))
         if seen.kept_seconds is not None:
             self.server_ticks.append(seen.kept_seconds)
+
+    def close_all(self, now: float, watched: bool) -> None:
+        """At the end: no frames of ticks that have been seen will come any more.
+
+        Args:
+            watched: whether a bot is in the room; then a tick that is overdue by now is late by so much.
+        """
+        for tick in sorted(self._open):
+            self._close(tick, self._ticks[tick])
+        self._open.clear()
+        self._closed = self.newest
+        if watched and self.period and self.newest:
+            overdue = now - self._origin - (self.newest + 1) * self.period
+            if overdue > self.period:
+                self.lateness.append(overdue)
 
     def made_at(self, tick: int) -> float | None:
         """When the server made this tick, in seconds of the caller's clock; None when nothing tells.

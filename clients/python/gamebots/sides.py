@@ -53,6 +53,10 @@ def find_side(
         return _side("server", f"The server was the limit: {_sentence(server, tool)}")
     late, took = figures["lateness"]["p99"], figures["server_tick"]["p99"]
     if asked and not conditioned and late is not None and late > 1000 / asked * _LATE_SHARE:
+        stood = figures["tool.lag"]["max"] or 0.0
+        if stood > late / 2:
+            what = f"its loop stood still for up to {stood:.0f} ms"
+            return _side("tool", f"This tool was the limit: {_sentence(what, tool, server)}")
         if took is not None and took < 1000 / asked * _QUICK_SHARE:
             held = f"frames came {late:.0f} ms late at p99, though the server took {took:.1f} ms for a tick at p99"
             where = "the way between, or something else on the server's machine, held them up"

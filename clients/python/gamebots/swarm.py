@@ -178,6 +178,7 @@ class Swarm:
         now = self._clock()
         for bot in self.bots.values():
             bot.note_what_never_came(now)
+        self.ledger.close_rooms(now)
         self._end_second(on_second, even_if_short=True)
 
     def _end_second(self, on_second: Callable[[Second], None] | None, even_if_short: bool = False) -> None:
@@ -357,8 +358,10 @@ class _Slices:
         """Sleep until the next slice; answers its index in the period."""
         self._index += 1
         late = self._clock() - self._start - self._index * self._seconds
+        self.late = max(0.0, late)
         if late > SLICES * self._seconds:
             self._index += int(late / self._seconds / SLICES) * SLICES
         await trio.sleep(max(0.0, -late))
-        self.late = max(0.0, self._clock() - self._start - self._index * self._seconds)
+        if late < 0.0:
+            self.late = max(0.0, self._clock() - self._start - self._index * self._seconds)
         return self._index % SLICES

@@ -213,7 +213,9 @@ def _rates(document: Mapping[str, Any]) -> list[RenderableType]:
     )
     for name, entry, meaning in rows:
         # Of frames, few are bad; of bytes, many.
-        order = ("value", "min", "p50", "max") if name == "frames.rate" else ("value", "max", "p50", "min")
+        order = (
+            ("value", "min", "p50", "max") if name in ("frames.rate", "inputs.rate") else ("value", "max", "p50", "min")
+        )
         amounts = [show_amount(entry.get(statistic), entry["unit"]) for statistic in order]
         table.add_row(Text(printable(name)), *amounts, Text(meaning, "dim"))
     return _spaced(table)

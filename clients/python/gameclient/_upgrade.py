@@ -86,7 +86,7 @@ class Upgrade:
         if self._received:
             return RefusedError("the server hung up in the middle of its answer: is it a WebSocket server?")
         return RefusedError(
-            "the server hung up without an answer: is it a WebSocket server, and does it speak TLS (wss://)?"
+            "the server hung up without an answer: is it a WebSocket server, does it want wss://, or is it too busy?"
         )
 
     def _take(self, data: bytes) -> bool:
