@@ -167,6 +167,17 @@ class Pondering(Bot):
         return {"forward": True}
 
 
+class Dozing(Bot):
+    """Another bot: one of them stands still for half a second, once a second, and all others with it."""
+
+    decision_ticks = RATE
+
+    def on_frame(self, world: Replica) -> Decision:
+        if self.number == 3:
+            time.sleep(0.5)
+        return {"forward": True}
+
+
 # -- the relay ---------------------------------------------------------------------------------------------------------
 
 

@@ -529,7 +529,7 @@ def test_a_bot_whose_seat_is_over_is_out() -> None:
         now += 0.05
         game.bot.receive(now)
     assert 14 < now < 15.2
-    assert game.bot.news == ["lost", "over"]
+    assert game.bot.news == ["lost", "stayed away", "over"]
     assert "there was no way back in the 5 s" in game.bot.why
     assert (game.bot.playing, game.bot.counts().disconnects) == (False, 1)
 

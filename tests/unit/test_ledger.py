@@ -81,7 +81,7 @@ def test_a_second_has_what_happened_in_it() -> None:
     books = Books(2)
     books.bot.total = Counts(frames=20, bytes_in=900, bytes_out=50, desyncs=1)
     books.bot.latencies, books.bot.ages = [0.05, 0.06], [0.02]
-    books.bot.playing = True
+    books.bot.playing, books.bot.clock = True, RoomClock(0.05)
     books.cpu = 0.3
     books.news("joined")
     books.news("refused", why="4003 full", bot=1)
@@ -118,7 +118,10 @@ def test_what_was_before_measuring_is_forgotten_but_for_what_must_never_happen()
     bot.total.frames += 10
     bot.total.skipped_ticks += 1
     bot.total.desyncs += 1
-    bot.latencies, bot.ages, bot.gaps, bot.played = [0.1], [0.2], [0.3], 5.0
+    bot.latencies.append(0.1)
+    bot.ages.append(0.2)
+    bot.gaps.append(0.3)
+    bot.played = 5.0
     books.ledger.end_second(102.5, [0.002])
     measured = books.result(102.5)
     (found,) = measured.bots

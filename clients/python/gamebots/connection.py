@@ -69,8 +69,9 @@ class BotConnection:
         replica: what it sees, None without one.
         tick: of the newest frame that was applied.
         news: what has happened since somebody took it away: "joined", "refused", "lost", "returned" (the server has
-            said so), "back" (a frame has come), "over" (it has no connection and none will come), "failed".
-        why: of the newest of "refused", "lost" and "failed".
+            said so), "back" (a frame has come), "stayed away" (there was no way back), "over" (it has no connection
+            and none will come), "failed".
+        why: of the newest of "refused", "lost", "stayed away" and "failed".
         latencies, ages, gaps, connects, joins, returns: durations in seconds since they were taken away.
     """
 
@@ -214,8 +215,10 @@ class BotConnection:
         elif way.ended is not None:
             lost = self.playing and not way.returning.active
             self.why = f"{way.ended.code} {way.ended.reason}".strip()
-            if way.returning.active or lost:
-                if lost and not self._cut:
+            if way.returning.active:
+                self.news.append("stayed away")
+            elif lost:
+                if not self._cut:
                     self._lose_inputs(now)
                     self._counts.disconnects += 1
                     self.news.append("lost")

@@ -260,6 +260,8 @@ def _warnings(plan: Plan, measured: Measured, watched: Watched, limit: dict[str,
         )
     if not measured.interrupted and measured.seconds < _WHOLE * plan.seconds and measured.joins:
         warnings.append(f"The run ended after {measured.seconds:.1f} of {plan.seconds:g} s: nobody was left.")
+    for what, times in measured.stayed_away.most_common(3):
+        warnings.append(f"{times} bot(s) lost their connection and did not come back to their seats: {what}")
     for what, times in measured.failures.most_common(3):
         warnings.append(f"{times} bot(s) failed in their own code and left: {what}")
     if plan.replica_count < plan.count:

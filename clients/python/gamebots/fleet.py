@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import math
 import multiprocessing
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final
@@ -47,6 +49,19 @@ def run(plan: Plan, on_progress: OnProgress | None = None) -> dict[str, Any]:
         return fleet.run()
     finally:
         fleet.end()
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Ctrl-C waits until the block is done: half a message that was read would be lost, and the rest be nonsense."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Fleet:
@@ -110,7 +125,8 @@ class _Fleet:
 
     def _take(self, pipe: Connection) -> None:
         try:
-            told = pipe.recv()
+            with _whole():
+                told = pipe.recv()
         except (EOFError, OSError):
             raise FleetError("a process of the load test has ended without a word (out of memory?)") from None
         match told:

@@ -45,6 +45,7 @@ class Ledger:
         self._disconnects: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        self._stayed_away: Counter[str] = Counter()
         self._joined: set[int] = set()
         self._returns = 0
         self._row = dict.fromkeys(SUMS, 0)
@@ -95,6 +96,8 @@ class Ledger:
             self._disconnects[bot.why] += 1
         elif news == "returned":
             self._returns += 1
+        elif news == "stayed away":
+            self._stayed_away[bot.why] += 1
         elif news == "failed":
             self._failures[bot.why] += 1
 
@@ -113,7 +116,7 @@ class Ledger:
             self._durations["tool.lag"].record(lateness)
         second = Second(
             second=self._second,
-            connected=sum(bot.playing for bot in self._bots.values()),
+            connected=sum(bot.clock is not None for bot in self._bots.values()),
             sums=dict(self._row),
             most=most,
             latencies=np.array(latencies, np.float32),
@@ -191,11 +194,12 @@ class Ledger:
             bots=list(self._measures.values()),
             joins=len(self._joined),
             refusals=len(self._bots) - len(self._joined),
-            connected=sum(bot.playing for bot in self._bots.values()),
+            connected=sum(bot.clock is not None for bot in self._bots.values()),
             returns=self._returns,
             disconnects=self._disconnects,
             refused=self._refused,
             failures=self._failures,
+            stayed_away=self._stayed_away,
             durations=self._durations,
             tick_rates=[rate for rate in found if rate is not None],
             tick_rate=max((1 / clock.period for clock in self._clocks.values() if clock.period), default=0.0),

@@ -219,6 +219,7 @@ class Measured:
         joins, refusals: bots that got in at least once, and those that never did.
         connected: bots in the room at the end. returns: seats taken again.
         disconnects, refused: how often connections ended without having been told to, and joining failed, by reason.
+        stayed_away: bots that lost their connection and could not come back to their seats, by reason.
         failures: exceptions of bots' own code, by what they say.
         durations: ``connect``, ``join``, ``return``, ``lateness``, ``server_tick``, ``tool.lag``.
         tick_rates: of each room, ticks a second, measured. tick_rate: asked of them; 0 when there is none.
@@ -235,6 +236,7 @@ class Measured:
     disconnects: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    stayed_away: Counter[str] = field(default_factory=Counter)
     durations: dict[str, Durations] = field(default_factory=dict)
     tick_rates: list[float] = field(default_factory=list)
     tick_rate: float = 0.0
@@ -248,7 +250,7 @@ def merge(parts: list[Measured]) -> Measured:
     for part in parts:
         for name in ("joins", "refusals", "connected", "returns"):
             setattr(whole, name, getattr(whole, name) + getattr(part, name))
-        for name in ("disconnects", "refused", "failures"):
+        for name in ("disconnects", "refused", "failures", "stayed_away"):
             getattr(whole, name).update(getattr(part, name))
         for name, durations in part.durations.items():
             whole.durations.setdefault(name, Durations()).add(durations)
