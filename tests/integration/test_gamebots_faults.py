@@ -31,8 +31,16 @@ MEASURED_SECONDS = 3
 #: Loose enough for a machine that does other things as well, and narrow enough for each fault here.
 REQUIRED = (
     *("ticks.rate>=19", "frames.rate>=18.5", "lateness.p99<100ms", "server_tick.p99<100ms"),
-    *("frames.gap.p99<150ms", "frames.gap.max<700ms", "state_age.max<700ms", "latency.p99<200ms"),
-    *("desyncs==0", "hashes.checked>0", "disconnects==0", "refused==0", "bots.failed==0"),
+    *("frames.gap.p99<150ms", "frames.gap.max<700ms", "state_age.max<400ms", "latency.p99<200ms"),
+    *(
+        "tool.lag.p99<40ms",
+        "tool.lag.max<250ms",
+        "desyncs==0",
+        "hashes.checked>0",
+        "disconnects==0",
+        "refused==0",
+        "bots.failed==0",
+    ),
 )
 #: What a fault of pace has no part in.
 HARMLESS = ("desyncs", "hashes.checked", "disconnects", "refused", "bots.failed")
@@ -50,6 +58,7 @@ class Case:
         options: of the load test. settings: of the server.
         side: which may be said to have been the limit.
         alone: it takes a core for itself.
+        returns: bots that lost their connection and came back to their seats.
     """
 
     name: str
@@ -60,8 +69,9 @@ class Case:
     proxy: str = ""
     options: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    side: tuple[str, ...] = ("none",)
+    side: tuple[str, ...] = ("none", "way")  # a busy machine holds frames up, too
     alone: bool = False
+    returns: int = 0
 
     def __str__(self) -> str:
         return self.name
@@ -69,13 +79,10 @@ class Case:
 
 #: Of most of what is red when ticks come late.
 SERVER = r"the server was at its limit"
-#: In the bounds of a busy machine: a server that is said to be late now and then.
-ANY = ("none", "server")
 
 HEALTHY = (
-    Case("nothing", "Healthy", {}, side=("none",)),
+    Case("nothing", "Healthy", {}),
     Case("nothing through a relay", "Keeping", {}, relay="none"),
-    Case("nothing but more rooms", "Small", {}),
 )
 FAULTS = (
     Case(
@@ -102,11 +109,11 @@ FAULTS = (
         "Hiccuping",
         {
             "frames.rate": r"the server merged 1\d.* of the ticks",
-            "lateness.p99": r"in all 3 seconds.*worst in second \d: 2\d\d ms",
-            "server_tick.p99": r"in all 3 seconds.*worst in second \d: 2\d\d ms",
+            "lateness.p99": r"in all 3 seconds.*worst in second \d: [2-4]\d\d ms",
+            "server_tick.p99": r"in all 3 seconds.*worst in second \d: [2-4]\d\d ms",
             "frames.gap.p99": SERVER,
         },
-        green=(*HARMLESS, "frames.gap.max", "state_age.max"),
+        green=(*HARMLESS, "frames.gap.max"),
         side=("server",),
         alone=True,
     ),
@@ -125,7 +132,11 @@ FAULTS = (
     Case(
         "steps take longer and longer",
         "Leaking",
-        {"lateness.p99": r"in [12] of 3 seconds, worst in second 2", "latency.p99": "worst in second 2"},
+        {
+            "latency.p99": r"in [12] of 3 seconds, worst in second 2.*at all 20 bots",
+            "frames.rate": r"in [12] of 3 seconds, worst in second 2",
+            "frames.gap.p99": SERVER,
+        },
         side=("server",),
     ),
     Case(
@@ -143,15 +154,16 @@ FAULTS = (
     Case(
         "the room fails",
         "Crashing",
-        {"disconnects": r"20 x 1011 the room failed.*at all 20 bots"},
+        {"disconnects": r"20 x 1011 the room failed; in second [12]; at all 20 bots"},
         green=("desyncs", "refused"),
+        side=("server",),
     ),
     Case(
         "the server dies",
         "Dying",
         {"disconnects": r"\d x 1006 (the server vanished|the connection broke).*in second [12]; at all 20 bots"},
         green=("desyncs", "refused"),
-        side=ANY,
+        side=("server",),
     ),
     Case(
         "there is no room for all",
@@ -187,6 +199,7 @@ FAULTS = (
         {"disconnects": r"5 x 1006 the connection broke.*; in second [12]; at 5 of 20 bots"},
         green=("ticks.rate", "desyncs", "refused"),
         relay="cut",
+        returns=5,
     ),
     Case(
         "nothing passes for a while",
@@ -194,7 +207,7 @@ FAULTS = (
         {"frames.gap.max": "at all 20 bots", "state_age.max": r"worst in second \d: 1\.\d", "latency.p99": "worst in"},
         green=(*HARMLESS, "ticks.rate", "server_tick.p99"),
         relay="stall",
-        side=ANY,
+        side=("way",),
     ),
     Case(
         "some links are dead but open",
@@ -221,16 +234,26 @@ FAULTS = (
         {"frames.gap.max": r"at (all|\d+ of) 20 bots", "state_age.max": r"worst in second"},
         green=(*HARMLESS, "ticks.rate", "server_tick.p99"),
         proxy="stall_every=2.5s,stall_seconds=1.1s",
-        side=ANY,
     ),
     Case(
         "the tool is slow",
         "Healthy",
-        {"latency.p99": "this tool was the limit", "state_age.max": "this tool was the limit"},
-        green=HARMLESS,
+        {"tool.lag.p99": r"in all 3 seconds.*this (tool|machine) was the limit"},
+        green=(*HARMLESS, "ticks.rate", "server_tick.p99"),
         options=("--bot", "tests/support/faulty.py:Pondering"),
         side=("tool", "machine"),
         alone=True,
+    ),
+    Case(
+        "the tool stands still now and then",
+        "Healthy",
+        {
+            "tool.lag.max": r"worst in second \d: [5-7]\d\d ms; this tool was",
+            "state_age.max": "this tool was the limit",
+        },
+        green=(*HARMLESS, "ticks.rate", "server_tick.p99"),
+        options=("--bot", "tests/support/faulty.py:Dozing"),
+        side=("tool", "machine"),
     ),
 )
 
@@ -348,8 +371,8 @@ class Runs:
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """Runs of the cases that were selected."""
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    cases = [each["case"] for each in parameters if isinstance(each.get("case"), Case)]
-    all_of_them = Runs(cases, tmp_path_factory.mktemp("runs"))
+    wanted = {each["case"].name: each["case"] for each in parameters if isinstance(each.get("case"), Case)}
+    all_of_them = Runs(list(wanted.values()), tmp_path_factory.mktemp("runs"))
     try:
         yield all_of_them
     finally:
@@ -379,8 +402,33 @@ def test_what_works_meets_all_requirements(case: Case, runs: Runs) -> None:
 def test_what_is_broken_is_told_with_its_reason(case: Case, runs: Runs) -> None:
     found = runs(case)
     assert found.code == 1, found.text
+    assert found.document["bots"]["returns"] == case.returns
     assert set(case.red) <= set(found.red), found.text
     assert not set(case.green) & set(found.red), found.text
     for metric, reason in case.red.items():
         assert re.search(reason, found.red[metric]), f"{metric}: {found.red[metric]}"
     assert found.document["limit"]["side"] in case.side, found.text
+
+
+@cases(*(case for case in FAULTS if case.room == "Leaking"))
+def test_the_time_line_shows_when_it_began(case: Case, runs: Runs) -> None:
+    columns = runs(case).document["timeline"]
+    begin = columns["second"].index(0)
+    for name, good, bad in (("latency_p99_ms", 120, 200), ("state_age_p99_ms", 120, 200)):
+        assert columns[name][begin] < good, columns[name]
+        assert columns[name][-1] > bad, columns[name]
+
+
+@pytest.mark.slow
+def test_a_server_that_comes_back_without_the_seats(tmp_path: Path) -> None:
+    arguments = ("gameserver", "run", "dying=tests.support.faulty:Dying", "--port", "0", "--log-level", "error")
+    with started(*arguments) as (server, port), ThreadPoolExecutor(1) as pool:
+        running = pool.submit(gamebots, f"ws://127.0.0.1:{port}/dying", folder=tmp_path)
+        server.wait(SECONDS)
+        with started("gameserver", "run", "dying=tests.support.faulty:Keeping", "--port", port):
+            found = running.result()
+    assert found.code == 1
+    assert re.search(r"1006 the (server|connection) .*in second [12]; at all 20 bots", found.red["disconnects"])
+    assert "connections were lost" in found.red["state_age.max"]
+    assert not {"desyncs", "refused", "ticks.rate"} & set(found.red)
+    assert found.document["bots"]["returns"] == 0

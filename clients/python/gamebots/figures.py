@@ -126,7 +126,7 @@ def make_document(
         "disconnects": dict(measured.disconnects.most_common()),
         "refusals": dict(measured.refused.most_common()),
         "limit": limit,
-        "warnings": _warnings(plan, measured, watched, limit),
+        "warnings": _warnings(plan, measured, figures, limit),
         "per_bot": _per_bot(measured.bots),
         "groups": _groups(measured.bots),
         "timeline": {
@@ -243,11 +243,14 @@ def _histograms(players: list[BotMeasures], measured: Measured) -> dict[str, str
     return {name: each.encode() for name, each in durations.items() if each.count}
 
 
-def _warnings(plan: Plan, measured: Measured, watched: Watched, limit: dict[str, str]) -> list[str]:
+def _warnings(plan: Plan, measured: Measured, figures: dict[str, Any], limit: dict[str, str]) -> list[str]:
     warnings = []
     if limit["side"] == "tool":
         cure = "use --processes, fewer bots, or fewer that hold a replica (--replicas)"
         warnings.append(f"What was measured is this tool as much as the server: {cure}.")
+    sent = figures["inputs.rate"]["value"]
+    if sent and sent < _WHOLE * plan.rate and limit["side"] in ("tool", "machine"):
+        warnings.append(f"Bots were to send {plan.rate:g} inputs a second, and sent {sent:.1f}.")
     if limit["side"] == "machine":
         warnings.append(
             "Whatever runs on this machine, perhaps the server, took time from these bots and they from it: use fewer "
