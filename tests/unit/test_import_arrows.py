@@ -103,6 +103,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 PURE_PARTS = (
     *("gameprotocol", "gameserver.world", "gameserver.sync", "gameserver.config", "gameserver.waiting_seats"),
     *("gamebots.conditioner.pipe", "gamebots.conditioner.profiles", "gamebots.sides", "gamebots.differences"),
+    *("gamebots.capacity", "gamebots.conductor", "gamebots.held_world", "gamebots.pacing", "gamebots.room_clock"),
+    *("gamebots.requirements", "gamebots.scenarios", "gamebots.talk", "gamebots.units"),
     *("gameserver.web.media", "gameserver.web.pace", "gameserver.web.targets", "gameserver.web.variants"),
 )
 

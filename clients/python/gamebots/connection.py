@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from gamebots.bots import Bot, MakeBot
+from gamebots.held_world import HeldWorld
 from gamebots.measures import Counts
 from gamebots.pacing import InputPace
 from gamebots.room_clock import RoomClock
+from gamebots.talk import Talk
 from gameclient import ClientLink, Dropped, Way, patience_seconds, return_hello
 from gameprotocol import (
-    BaselineError,
     Frame,
     FrameHeader,
     Hello,
@@ -30,9 +30,6 @@ from gameprotocol import (
     decode_frame_header,
     encode_acknowledge,
     encode_input,
-    encode_message,
-    encode_resync,
-    limits,
     message_kind,
     unpack_from_server,
 )
@@ -41,8 +38,6 @@ from gameprotocol import (
 JOIN_SECONDS: Final = 30.0
 #: A room that ticks when something happens does so as often in a second at most.
 _EVENT_RATE: Final = 60.0
-#: Messages that are kept to be sent again after a return.
-_KEPT_MESSAGES: Final = 32
 #: Every so many frames one is looked at for the round trip.
 _ROUND_TRIP_FRAMES: Final = 8
 
@@ -66,7 +61,6 @@ class BotConnection:
     Attributes:
         way: its connections, None before it joins and after it has left.
         playing: it has its newest connection's first frame.
-        replica: what it sees, None without one.
         tick: of the newest frame that was applied.
         news: what has happened since somebody took it away: "joined", "refused", "lost", "returned" (the server has
             said so), "back" (a frame has come), "stayed away" (there was no way back), "over" (it has no connection
@@ -91,7 +85,6 @@ class BotConnection:
         self.number = number
         self.way: Way | None = None
         self.playing = False
-        self.replica: Replica | None = None
         self.tick = 0
         self.news: list[str] = []
         self.why = ""
@@ -121,21 +114,16 @@ class BotConnection:
         """What is of one seat."""
         self._bot: Bot | None = None
         self._clock: RoomClock | None = None
-        self.replica = None
+        self._held: HeldWorld | None = None
+        self._talk = Talk()
         self.playing = False
         self.tick = 0
-        self._welcomed = False
         self._began = 0.0
         self._connecting_since: float | None = None
         self._lost_at = 0.0
         self._pace = InputPace()
         self._takes_input = False
-        self._resyncing = False
-        self._message_bytes = limits.CLIENT_MESSAGE_BYTES
         self._last_frame: float | None = None
-        self._received_messages = 0
-        self._said: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_MESSAGES)
-        self._spoken = 0
 
     # -- what a script asks for
 
@@ -179,6 +167,11 @@ class BotConnection:
     def stalled(self) -> bool:
         """Whether nothing is to be read for now."""
         return self._stalled
+
+    @property
+    def replica(self) -> Replica | None:
+        """What it sees; None without a replica, and before the welcome."""
+        return None if self._held is None else self._held.replica
 
     @property
     def link(self) -> ClientLink | None:
@@ -248,7 +241,7 @@ class BotConnection:
         self._counts = self.counts()
         if self.way is not None:
             self.way.link.release()
-        self.way, self.replica = None, None
+        self.way, self._held = None, None
         self.playing = False
 
     def played_seconds(self, now: float) -> float:
@@ -265,9 +258,9 @@ class BotConnection:
         if self.way is not None:
             total.bytes_in += self.way.bytes_in
             total.bytes_out += self.way.bytes_out
-        if self.replica is not None:
-            total.desyncs += self.replica.desyncs
-            total.hashes += self.replica.hashes_checked
+        if self._held is not None:
+            total.desyncs += self._held.replica.desyncs
+            total.hashes += self._held.replica.hashes_checked
         return total
 
     def sample_age(self, now: float) -> None:
@@ -304,7 +297,7 @@ class BotConnection:
                 self._acknowledge(now)
             if self._takes_input:
                 return
-        values = self._ask(bot.next_input, self.replica)
+        values = self._ask(bot.next_input, None if self._held is None else self._held.replica)
         if values is None or self.way is None:
             return
         self._say(bot)
@@ -332,10 +325,7 @@ class BotConnection:
     def _say(self, bot: Bot) -> None:
         assert self.way is not None
         for kind, payload in bot.take_sent():
-            self._spoken += 1
-            message = encode_message(kind, payload, self._spoken)
-            self._said.append((self._spoken, message))
-            self.way.write(message)
+            self.way.write(self._talk.say(kind, payload))
 
     def _acknowledge(self, now: float) -> None:
         """Say how far the bot is when no input says it soon: a server holds frames back until it knows."""
@@ -349,9 +339,8 @@ class BotConnection:
         way = self.way
         if way is None or way.seat is None:
             return self._hello
-        self._resyncing = False
-        usable = self.tick if self.playing else 0
-        return return_hello(self._hello, way.seat, usable, self._received_messages)
+        usable = self.tick if self._held is None else self._held.usable_tick
+        return return_hello(self._hello, way.seat, usable, self._talk.received)
 
     def _take(self, payloads: list[bytes], now: float) -> None:
         for payload in payloads:
@@ -382,10 +371,9 @@ class BotConnection:
         self._takes_input = schema.input is not None
         period = 1.0 / welcome.tick_rate if welcome.tick_rate else 0.0
         self._pace.tick_seconds = period or 1.0 / _EVENT_RATE
-        self._message_bytes = welcome.message_bytes
         self._clock = self._find_clock(welcome.room, welcome.room_id, period)
         if self._holds_replica:
-            self.replica = Replica(schema, welcome.player)
+            self._held = HeldWorld(schema, welcome.player, welcome.message_bytes)
         bot = self._ask(self._make_bot, schema, welcome.player, self._seed + self.number)
         if bot is not None:
             bot.number, bot.rate = self.number, self._rate
@@ -397,13 +385,14 @@ class BotConnection:
         answer = Returned.from_items(unpack_from_server(payload))
         self.way.returned(now, answer.seat, answer.seat_seconds)
         self._pace.returned(answer.inputs, now)  # what had not come is of no use any more
-        for number, message in self._said:
-            if number > answer.messages:
-                self.way.write(message)
+        for message in self._talk.again(answer.messages):
+            self.way.write(message)
+        if self._held is not None:
+            self._held.came_back()
         self.news.append("returned")
 
     def _take_message(self, kind: int, payload: bytes) -> None:
-        self._received_messages += 1
+        self._talk.received += 1
         if kind == Kind.MESSAGE:
             self._counts.messages += 1
             if self._bot is not None:
@@ -411,15 +400,10 @@ class BotConnection:
                 self._ask(self._bot.on_message, *items[1:3])
 
     def _take_frame(self, payload: bytes, now: float) -> None:
-        if self.replica is None:
-            header = decode_frame_header(payload)
-            self.tick = header.tick
-        else:
-            frame = Frame.from_items(unpack_from_server(payload))
-            header = frame.header
-            if not self._apply(self.replica, frame):
-                return
-            self.tick = header.tick
+        header = decode_frame_header(payload) if self._held is None else self._hold(self._held, payload)
+        if header is None:
+            return
+        self.tick = header.tick
         counts = self._counts
         counts.frames += 1
         if header.back > 1:
@@ -451,28 +435,14 @@ class BotConnection:
         patience = patience_seconds(period, self.way.seat is not None) if period else math.inf
         self.way.expect_frames(now, patience)
 
-    def _apply(self, replica: Replica, frame: Frame) -> bool:
-        """Whether the frame fitted."""
-        try:
-            replica.apply(frame)
-        except BaselineError:
-            self._counts.unapplied += 1
-            self._ask_for_full(encode_resync(replica.tick, 0, 0))
-            return False
-        self._resyncing = self._resyncing and frame.header.back > 0
-        if not replica.check(frame):
-            assert frame.hash is not None
-            digests = replica.digests()
-            resync = encode_resync(replica.tick, frame.hash, replica.hash(), digests)
-            if len(resync) > self._message_bytes:
-                resync = encode_resync(replica.tick, frame.hash, replica.hash())
-            self._ask_for_full(resync)
-        return True
-
-    def _ask_for_full(self, resync: bytes) -> None:
-        if not self._resyncing and self.way is not None:
-            self._resyncing = True
-            self.way.write(resync)
+    def _hold(self, held: HeldWorld, payload: bytes) -> FrameHeader | None:
+        """Apply a frame to the world that is held; None when it did not fit."""
+        frame = Frame.from_items(unpack_from_server(payload))
+        fitted = held.take(frame)
+        self._counts.unapplied += not fitted
+        if held.question is not None and self.way is not None:
+            self.way.write(held.question)
+        return frame.header if fitted else None
 
 
 def _microseconds(now: float) -> int:
