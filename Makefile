@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JS := clients/js
-# What `make bench` measures and beside what: ONLY is a regular expression over workloads, RIVALS the folder of rivals.
+# What `make bench` measures and beside what: ONLY is a regular expression over workloads, RIVALS the folder of rivals,
+# FIGURE a copy of the plot.
 ONLY ?=
 CLIENTS ?= 1000
 DURATION ?= 10
 REPEATS ?= 3
 RIVALS ?= ../shared/rivals
+FIGURE ?=
 
 # `make fuzz` takes about so many seconds for each parser, and the simulation so many seeds.
 FUZZ_SECONDS ?= 60
@@ -52,7 +54,7 @@ $(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
 
 # All workloads, or some of them: make bench ONLY=full-200 CLIENTS=1000 DURATION=10
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') --clients '$(CLIENTS)' --seconds '$(DURATION)' --repeats '$(REPEATS)' --rivals '$(RIVALS)'
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') --clients '$(CLIENTS)' --seconds '$(DURATION)' --repeats '$(REPEATS)' --rivals '$(RIVALS)' $(if $(FIGURE),--figure '$(FIGURE)')
 
 # Coverage-guided fuzzing of each parser, more simulated seeds, more attacks on a running server, and the property tests
 # with many more examples than `make test` has time for.

@@ -57,6 +57,8 @@ class BotConnection:
         token: given to the server with each hello.
         seed: of all bots' choices. chance: gives numbers from 0.0 to below 1.0, for when to come back.
         rate: inputs a second.
+        clock: tells when what was read has come, in seconds; None: as `receive` is told. A process that was not given
+            the processor between the two would else date a frame before it came.
 
     Attributes:
         way: its connections, None before it joins and after it has left.
@@ -81,6 +83,7 @@ class BotConnection:
         seed: int = 0,
         chance: Callable[[], float] = lambda: 0.5,
         rate: float = 20.0,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.number = number
         self.way: Way | None = None
@@ -102,6 +105,7 @@ class BotConnection:
         self._seed = seed
         self._chance = chance
         self._rate = rate
+        self._read_clock = clock
         self._counts = Counts()  # but what is counted elsewhere until this connection ends
         self._stalled = False
         self._cut = False
@@ -193,7 +197,7 @@ class BotConnection:
             self.connects.append(now - self._connecting_since)
             self._connecting_since = None
         if payloads:
-            self._take(payloads, now)
+            self._take(payloads, now if self._read_clock is None else self._read_clock())
         if way.link.closed or not self.playing:
             self.tend(now)
 

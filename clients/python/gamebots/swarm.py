@@ -90,6 +90,7 @@ class Swarm:
                 seed=plan.seed,
                 chance=dice.random,
                 rate=plan.rate,
+                clock=clock,
             )
             for number in numbers
         }

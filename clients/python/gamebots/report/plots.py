@@ -17,6 +17,7 @@ Document = Mapping[str, Any]
 #: What a plot calls its runs, and their colours.
 _RUNS: Final = (("this run", FIRST), ("the other run", SECOND))
 _CELLS: Final = 60
+_RARE_PERCENT: Final = 0.1
 
 
 def _runs(documents: Sequence[Document]) -> list[tuple[Document, str, str]]:
@@ -35,7 +36,9 @@ def distribution(documents: Sequence[Document], name: str, title: str) -> Pictur
     held = [one for one in held if len(one[0])]
     if not held:
         return None
-    least, most = min(values[0] for values, *_ in held), max(values[-1] for values, *_ in held)
+    # From where it becomes common: a handful of tiny ones would take half of the room.
+    least = min(_value_at(values, counts, _RARE_PERCENT) for values, counts, *_ in held)
+    most = max(values[-1] for values, *_ in held)
     edges = np.geomspace(max(least, 0.01), max(most, least * 1.01) * 1.001, _CELLS + 1)
     drawing = Drawing()
     (axes,) = drawing.axes
@@ -43,12 +46,17 @@ def distribution(documents: Sequence[Document], name: str, title: str) -> Pictur
         share, _ = np.histogram(np.maximum(values, edges[0]), bins=edges, weights=100 * counts / counts.sum())
         axes.stairs(share, edges, fill=True, alpha=0.3, color=colour)
         axes.stairs(share, edges, color=colour, label=label)
-        for percent, style in ((50, "-"), (99, "--")):
-            at = values[np.searchsorted(np.cumsum(counts), counts.sum() * percent / 100)]
+        for percent, style, side in ((50, "-", "right"), (99, "--", "left")):
+            at = _value_at(values, counts, percent)
             axes.axvline(at, color=colour, linestyle=style, linewidth=1)
             height = 0.98 - 0.1 * (colour != FIRST)
             axes.annotate(
-                f" p{percent} {at:.3g} ms", (at, height), xycoords=("data", "axes fraction"), va="top", fontsize=8
+                f" p{percent} {at:.3g} ms ",
+                (at, height),
+                xycoords=("data", "axes fraction"),
+                ha=side,
+                va="top",
+                fontsize=8,
             )
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds")
@@ -57,6 +65,11 @@ def distribution(documents: Sequence[Document], name: str, title: str) -> Pictur
     if len(documents) > 1:
         legend(axes)
     return drawing.picture(title)
+
+
+def _value_at(values: np.ndarray[Any, Any], counts: np.ndarray[Any, Any], percent: float) -> float:
+    """What so many per cent do not exceed."""
+    return float(values[np.searchsorted(np.cumsum(counts), counts.sum() * percent / 100)])
 
 
 def percentiles(documents: Sequence[Document], name: str, title: str) -> Picture | None:
@@ -156,6 +169,8 @@ def capacity_figure(points: Sequence[Mapping[str, Any]]) -> str:
     Args:
         points: with ``count``, ``passed`` and ``figures`` of each run, in any order.
     """
+    if not points:
+        return ""
     drawing = Drawing(plots=2, height=4.2)
     above, below = drawing.axes
     ordered = sorted(points, key=lambda point: point["count"])
