@@ -61,3 +61,13 @@ def test_a_server_from_the_wheel_has_its_pages(address: str, path: str) -> None:
         assert answer.status == 200
     source = "gameserver/demo/arena_page/index.html" if path == "/" else f"gameserver/web/bundled{path}"
     assert body == (ROOT / source).read_bytes()
+
+
+def test_bots_from_the_wheel_write_their_report(address: str, unpacked: Path, tmp_path: Path) -> None:
+    run = "import sys; sys.argv = ['gamebots', *sys.argv[1:]]\nfrom gamebots.cli import main\nmain()\n"
+    (tmp_path / "bots.py").write_text(f"if __name__ == '__main__':\n    {run.replace(chr(10), chr(10) + '    ')}")
+    url = address.replace("http://", "ws://")
+    command = [sys.executable, "bots.py", url, "--count", "3", "--seconds", "1", "--html", "report.html"]
+    environment = {**os.environ, "PYTHONPATH": str(unpacked)}
+    subprocess.run(command, check=True, timeout=60, env=environment, cwd=tmp_path)
+    assert "NO TROUBLE" in (tmp_path / "report.html").read_text()

@@ -270,3 +270,33 @@ def test_the_way_is_half_of_the_shortest_round_trip(round_trips: list[float]) ->
         clock.note_round_trip(seconds)
     assert clock.round_trip == min(round_trips) < math.inf
     assert clock.made_at(1) == pytest.approx(10.0 - min(round_trips) / 2)
+
+
+def test_a_room_that_stood_still_while_nobody_was_there_has_not_been_slow() -> None:
+    clock = RoomClock(0.05)
+    clock.enter()
+    clock.note(1, 0.05, None)
+    clock.mark()
+    for tick in range(2, 101):
+        clock.note(tick, tick * 0.05, None)
+    clock.leave(5.0)
+    clock.lateness.clear()
+    clock.enter()
+    for tick in range(101, 201):  # it was paused for seven seconds
+        clock.note(tick, 7.0 + tick * 0.05, None)
+    clock.close_all(17.0, watched=True)
+    assert clock.tick_rate(17.0) == pytest.approx(20.0, rel=0.02)
+    assert max(clock.lateness) < 1e-6
+    made = clock.made_at(200)
+    assert made == pytest.approx(17.0)
+
+
+def test_a_room_that_hangs_until_all_have_given_up_was_slow() -> None:
+    clock = RoomClock(0.05)
+    clock.enter()
+    clock.note(1, 0.05, None)
+    clock.mark()
+    for tick in range(2, 41):
+        clock.note(tick, tick * 0.05, None)
+    clock.leave(5.0)  # three seconds later
+    assert clock.tick_rate(9.0, watched=False) == pytest.approx(39 / 4.95)

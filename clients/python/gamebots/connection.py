@@ -253,6 +253,8 @@ class BotConnection:
         return self._played + (now - self._since if self._since is not None else 0.0)
 
     def _stop_playing(self, now: float) -> None:
+        if self._since is not None and self._clock is not None:
+            self._clock.leave(now)
         self._played = self.played_seconds(now)
         self._since = None
 
@@ -414,6 +416,8 @@ class BotConnection:
             counts.skipped_ticks += header.back - 1
         clock = self._clock
         if clock is not None:
+            if self._since is None:
+                clock.enter()
             clock.note(header.tick, now, header.waited_us)
             if header.client_time is not None and not counts.frames % _ROUND_TRIP_FRAMES:
                 clock.note_round_trip(_round_trip(header, now))

@@ -80,6 +80,25 @@ class RoomClock:
         self._origin = math.nan  # when tick 0 of the schedule was
         self._steady = False
         self._marked: tuple[int, float] | None = None
+        self._members = 0
+        self._counted = 0, 0.0  # ticks, and seconds they took, before all had left the last time
+
+    def enter(self) -> None:
+        """A bot is in the room."""
+        self._members += 1
+
+    def leave(self, now: float) -> None:
+        """A bot has left. A room that all have left may stand still, so what comes later has a schedule of its own."""
+        self._members -= 1
+        if self._members:
+            return
+        ticks, seconds = self._span(now, watched=True)
+        self._counted = self._counted[0] + ticks, self._counted[1] + seconds
+        self._marked = None
+        self._close_open()
+        self._schedule, self._window = _Earliest(), _Earliest()
+        self._last_ones.clear()
+        self._origin, self._steady = math.nan, False
 
     def note(self, tick: int, now: float, kept_us: int | None) -> None:
         """A frame of ``tick`` has come.
@@ -138,16 +157,19 @@ class RoomClock:
         if seen.kept_seconds is not None:
             self.server_ticks.append(seen.kept_seconds)
 
+    def _close_open(self) -> None:
+        for tick in sorted(self._open):
+            self._close(tick, self._ticks[tick])
+        self._open.clear()
+        self._closed = self.newest
+
     def close_all(self, now: float, watched: bool) -> None:
         """At the end: no frames of ticks that have been seen will come any more.
 
         Args:
             watched: whether a bot is in the room; then a tick that is overdue by now is late by so much.
         """
-        for tick in sorted(self._open):
-            self._close(tick, self._ticks[tick])
-        self._open.clear()
-        self._closed = self.newest
+        self._close_open()
         if watched and self.period and self.newest:
             overdue = now - self._origin - (self.newest + 1) * self.period
             if overdue > self.period:
@@ -171,7 +193,8 @@ class RoomClock:
         """Measuring begins: forget lateness so far, and count ticks from here."""
         self.lateness.clear()
         self.server_ticks.clear()
-        seen = self._ticks.get(self.newest)
+        self._counted = 0, 0.0
+        seen = self._ticks.get(self.newest) if not math.isnan(self._origin) or not self.period else None
         self._marked = None if seen is None else (self.newest, seen.arrived)
 
     def tick_rate(self, now: float, watched: bool = True) -> float | None:
@@ -180,9 +203,15 @@ class RoomClock:
         Args:
             watched: whether a bot is in the room now; of one that all have left nothing is known any more.
         """
+        ticks, seconds = self._span(now, watched)
+        ticks, seconds = ticks + self._counted[0], seconds + self._counted[1]
+        return ticks / seconds if seconds > 0 else None
+
+    def _span(self, now: float, watched: bool) -> tuple[int, float]:
+        """Ticks since the mark, and the seconds that they took."""
         if self._marked is None:
-            return None
+            return 0, 0.0
         tick, since = self._marked
         newest = self._ticks[self.newest].arrived
         until = newest if not watched or now - newest < 1.5 * self.period else now
-        return (self.newest - tick) / (until - since) if until > since else None
+        return self.newest - tick, max(0.0, until - since)

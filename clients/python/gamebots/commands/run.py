@@ -12,7 +12,7 @@ import click
 import psutil
 from rich.console import Console
 
-from gamebots import fleet
+from gamebots import fleet, worker
 from gamebots.commands import options
 from gamebots.live import make_view
 from gamebots.plan import Plan
@@ -80,6 +80,7 @@ def measure(plan: Plan, quiet: bool) -> dict[str, Any]:
     console = Console(stderr=True, highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        worker.check(plan)  # before anything is shown
         with make_view(plan, console, "none" if quiet else "auto") as view:
             return fleet.run(plan, view.update)
     except ValueError as error:
