@@ -62,3 +62,27 @@ def test_a_report_fits_narrow_windows(width: int, scheme: str, report: Path, bro
     label = page.evaluate("getComputedStyle(document.querySelector('svg text')).fill")
     assert label == ink  # plots are drawn in the page's own colours
     screenshot(page, f"load-report-{width}-{scheme}")
+
+
+@pytest.mark.slow
+def test_a_printed_report_is_on_white_and_cuts_nothing_off(report: Path, browser_page: OpenPage) -> None:
+    page = open_report(browser_page, report, viewport={"width": 718, "height": 1000}, color_scheme="dark")  # A4
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 34, 41)"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    hidden = "[...document.querySelectorAll('.box')].filter((box) => box.scrollWidth > box.clientWidth + 1).length"
+    assert page.evaluate(hidden) == 0
+    screenshot(page, "load-report-print")
+
+
+@pytest.mark.slow
+def test_no_name_or_line_of_a_legend_sticks_out_of_its_picture(report: Path, browser_page: OpenPage) -> None:
+    page = open_report(browser_page, report, viewport={"width": 1280, "height": 900})
+    outside = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
+      const all = svg.getBoundingClientRect();
+      return [...svg.querySelectorAll("text, [id*=legend] path")].filter((each) => {
+        const own = each.getBoundingClientRect();
+        return own.left < all.left - 1 || own.right > all.right + 1 || own.top < all.top - 1;
+      }).map((each) => `${svg.ariaLabel}: ${each.textContent}`);
+    })"""
+    assert page.evaluate(outside) == []

@@ -31,6 +31,9 @@ LOOK_SECONDS = 0.001
 MESSAGE_BYTES, PERIOD_SECONDS = 100, 0.02
 #: What a link that does nothing may take before this machine is no place for measuring, in seconds.
 HOPELESS_SECONDS = 0.25
+#: As long as no message took longer over it, what is measured beside it is the link's doing; in seconds.
+QUIET_SECONDS = 0.025
+TRIES = 4
 
 
 class End(NamedTuple):
@@ -216,6 +219,15 @@ async def converse(
     return Conversation(up, down, control)
 
 
+async def undisturbed(measure: Callable[[MakeLine], Awaitable[Conversation]]) -> list[Conversation]:
+    """Conversations over both kinds of line, made again when the machine was busy with something else meanwhile."""
+    for _ in range(TRIES):
+        found = await on_each(measure)
+        if max(max(each.control.delays) for each in found) < QUIET_SECONDS:
+            return found
+    pytest.skip(f"this machine is too busy: messages took {QUIET_SECONDS * 1e3:g} ms and more over no link at all")
+
+
 async def pour(make_line: MakeLine, profile: LinkProfile, way: str, seconds: float) -> float:
     """Bytes a second that arrive when one end sends as much as it can, from when the first could have arrived on."""
     seen = Seen()
@@ -264,7 +276,7 @@ def check_rate(rate: float, direction: Direction, seconds: float) -> None:
 
 async def test_the_delay_is_what_was_asked() -> None:
     profile = parse_link("up.delay=30ms,down.delay=70ms")
-    for up, down, control in await on_each(lambda make_line: converse(make_line, profile, 1.0)):
+    for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 1.0)):
         assert len(up.delays) == len(down.delays) == 50
         for seen, asked in ((up, 0.03), (down, 0.07)):
             assert min(seen.delays) >= asked - 1e-4
@@ -273,7 +285,7 @@ async def test_the_delay_is_what_was_asked() -> None:
 
 async def test_jitter_is_what_was_asked() -> None:
     profile = parse_link("delay=60ms,up.jitter=5ms,down.jitter=15ms")
-    for up, down, control in await on_each(lambda make_line: converse(make_line, profile, 2.5)):
+    for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 2.5)):
         for seen, asked in ((up, 0.005), (down, 0.015)):
             assert 0.7 * asked <= seen.deviation <= 1.4 * asked + 2 * control.deviation
             assert min(seen.delays) >= 0.06 - 3 * asked - 1e-4
@@ -295,7 +307,7 @@ async def test_the_rate_is_what_was_asked(rate: int) -> None:
 async def test_losses_come_as_standstills_and_bursts() -> None:
     profile = parse_link("delay=30ms,loss=4%")
     found_by_the_next = PERIOD_SECONDS + 1.25 * profile.round_trip
-    for _, down, control in await on_each(lambda make_line: converse(make_line, profile, 2.0)):
+    for _, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 2.0)):
         assert min(down.delays) >= 0.03 - 1e-4
         check_delay(down, control, 0.03)  # the middle is untouched
         assert max(down.delays) >= 0.03 + found_by_the_next - 0.001
@@ -304,7 +316,7 @@ async def test_losses_come_as_standstills_and_bursts() -> None:
 
 async def test_stalls_are_as_long_and_as_often_as_asked() -> None:
     profile = parse_link("delay=10ms,stall_every=800ms,stall_seconds=300ms")
-    for up, down, control in await on_each(lambda make_line: converse(make_line, profile, 2.4)):
+    for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 2.4)):
         late = max(control.delays)
         for seen in (up, down):
             gaps = seen.gaps(0.2)
@@ -326,7 +338,7 @@ async def test_half_of_what_is_offered_gets_through() -> None:
 @pytest.mark.parametrize("name", ["dsl", "mobile", "bad"])
 async def test_presets_deliver_what_they_say(name: str) -> None:
     profile = PRESETS[name]
-    for up, down, control in await on_each(lambda make_line: converse(make_line, profile, 4.0)):
+    for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 4.0)):
         for seen, direction in ((up, profile.up), (down, profile.down)):
             asked = direction.delay + MESSAGE_BYTES / direction.rate
             check_delay(seen, control, asked, direction.jitter)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from gamebots.cli import main
-from gamebots.differences import change, differences
+from gamebots.differences import change, differences, unlike
 from tests.support.load_results import sample_result
 
 
@@ -47,6 +47,18 @@ def test_all_figures_that_both_have_are_compared() -> None:
     assert {"latency.p50", "latency.p99", "frames.rate", "desyncs"} <= set(rows)
     assert not any(name.startswith("state_age") for name in rows)
     assert (rows["latency.p50"].tone, rows["frames.rate"].tone) == ("worse", "")
+
+
+def test_what_was_not_done_alike_is_said_in_words() -> None:
+    mobile = {"name": "mobile\x1b[2J", "up": {"delay": 0.04}, "down": {}}
+    before, after = sample_result(), sample_result() | {"link": mobile, "ramp_per_second": None, "seed": 7}
+    del after["processes"]  # a later version may leave it out
+    assert unlike(before, before) == []
+    link, ramp, processes = unlike(before, after)
+    assert link.startswith("the link was none, now it is mobile")
+    assert not {"\x1b", "{"} & set(link)
+    assert ramp == "the ramp (bots a second) was 50, now it is none"
+    assert processes == "processes was 1, now it is none"
 
 
 def write(path: Path, document: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gamebots.report import plots
+from gamebots.report.drawing import Drawing, legend
 from gamebots.report.page import page_text
 from gamebots.requirements import judge, parse_requirements
 from tests.support.load_results import sample_result
@@ -118,6 +119,27 @@ def test_all_plots_are_there_and_a_second_run_is_in_each() -> None:
     assert re.findall(r'<svg role="img" aria-label="([^"]+)"', both) == titles
     drawn = re.findall(r"<svg.*?</svg>", both, re.DOTALL)
     assert all("#e69f00" in each for each in drawn)
+
+
+def test_a_page_warns_of_runs_that_did_not_do_the_same() -> None:
+    told = "The runs did not do the same: count was 100, now it is 50."
+    assert told in Page(page_text(sample_result(count=50), sample_result())).text
+    assert "did not do the same" not in page_text(sample_result(), sample_result(seed=2))
+
+
+def test_names_of_a_legend_that_do_not_fit_beside_each_other_are_in_two_columns() -> None:
+    def columns(*names: str) -> int:
+        drawing = Drawing()
+        for name in names:
+            drawing.axes[0].plot([1, 2], label=name)
+        legend(drawing.axes[0])
+        found = drawing.axes[0].get_legend()
+        drawing.picture("names")
+        return 0 if found is None else int(found._ncols)
+
+    assert columns("only one") == 0
+    assert columns("p50", "p99", "max") == 3
+    assert columns(*("the other run, connections lost",) * 6) == 2
 
 
 def test_what_a_server_says_is_text() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gamebots.units import printable
+
 #: So much more or less of a figure may be noise, in per cent: timings of a shared machine vary as much by themselves.
 NOISE_PERCENT: Final = 25.0
 #: Below these a difference is nothing that anybody feels, whatever it is in per cent.
@@ -15,6 +17,16 @@ _MORE_IS_BETTER: Final = frozenset({"frames.rate", "inputs.rate", "ticks.rate"})
 _NEITHER: Final = frozenset({"hashes.checked", "messages", "bytes.out"})
 #: Of a distribution these are compared.
 _STATISTICS: Final = ("p50", "p99")
+#: What was done in a run, and what to call it.
+_DONE: Final = {
+    "url": "the room",
+    "scenario": "the scenario",
+    "link": "the link",
+    "count": "count",
+    "replicas": "replicas",
+    "ramp_per_second": "the ramp (bots a second)",
+    "processes": "processes",
+}
 
 
 @dataclass(frozen=True)
@@ -69,3 +81,20 @@ def change(
     if noise or abs(after - before) < _NOTHING.get(unit, 0.0) or figure in _NEITHER:
         return text, ""
     return text, "better" if (after > before) == (figure in _MORE_IS_BETTER) else "worse"
+
+
+def unlike(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+    """In which ways the two runs did not do the same, in words."""
+    return [
+        f"{what} was {_said(earlier.get(name))}, now it is {_said(later.get(name))}"
+        for name, what in _DONE.items()
+        if earlier.get(name) != later.get(name)
+    ]
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return printable(value.get("name", "another"))
+    return f"{value:g}" if isinstance(value, float) else printable(value)

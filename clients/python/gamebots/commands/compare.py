@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gamebots.commands import options
-from gamebots.differences import Difference, differences
+from gamebots.differences import Difference, differences, unlike
 from gamebots.figures import FORMAT
 from gamebots.units import printable, show_amount
 
@@ -64,15 +64,6 @@ def read_document(path: Path) -> dict[str, Any]:
         has = f"its format is {printable(found)}" if found else "it has no format"
         raise click.UsageError(f"{path} is no result of a run ({has}, {FORMAT} is read): gamebots URL --json {path}")
     return dict(document)
-
-
-def unlike(earlier: dict[str, Any], later: dict[str, Any]) -> list[str]:
-    """In which ways the two runs did not do the same."""
-    return [
-        f"{name} was {printable(earlier[name])}, now it is {printable(later[name])}"
-        for name in ("url", "scenario", "link", "count", "replicas", "ramp_per_second", "processes")
-        if earlier.get(name) != later.get(name)
-    ]
 
 
 def _table(rows: list[Difference]) -> Table:

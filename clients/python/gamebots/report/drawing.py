@@ -19,12 +19,17 @@ BAD: Final = "#d55e00"
 GOOD: Final = "#009e73"
 SERIES: Final = (FIRST, SECOND, GOOD, "#cc79a7", "#56b4e9", BAD)
 
-#: Names of lines that a legend has room for beside each other.
-_IN_A_LINE: Final = 4
+#: Of a legend: a character of it, the line before a name, and what is beside a plot, in points.
+_CHARACTER, _HANDLE, _BESIDE = 4.8, 42.0, 45.0
 #: Stand-ins that are replaced by the page's own colours, which change with the reader's light or dark.
 _INK: Final = "#010203"
 _LINE: Final = "#040506"
-_PAGE_COLOURS: Final = {_INK: "currentColor", _LINE: "var(--line, #8888)"}
+_PAGE_COLOURS: Final = {
+    _INK: "currentColor",
+    _LINE: "var(--line, #8888)",
+    FIRST: f"var(--first, {FIRST})",
+    SECOND: f"var(--second, {SECOND})",
+}
 
 _STYLE: Final[Any] = {
     "svg.fonttype": "none",
@@ -69,7 +74,7 @@ class Drawing:
         plots: how many. width, height: of the whole, in inches of 72 points.
     """
 
-    def __init__(self, plots: int = 1, width: float = 7.2, height: float = 2.6) -> None:
+    def __init__(self, plots: int = 1, width: float = 7.2, height: float = 2.4) -> None:
         import matplotlib
         from matplotlib.figure import Figure
 
@@ -103,7 +108,7 @@ def _for_page(svg: str, title: str) -> str:
     # Ids that matplotlib does not salt, such as figure_1, would be in each picture.
     prefix = re.sub(r"\W+", "-", title.lower())
     svg = re.sub(
-        r' id="(figure|axes|patch|line2d|xtick|ytick|matplotlib\.axis|text|legend|PathCollection|FillBetween'
+        r' id="(figure|axes|patch|line2d|xtick|ytick|matplotlib\.axis|text|PathCollection|FillBetween'
         r'PolyCollection|LineCollection)_\d+"',
         "",
         svg,
@@ -120,9 +125,14 @@ def _escaped(text: str) -> str:
 
 
 def legend(axes: Any) -> None:
-    """A legend over the plot, where it covers nothing; none when there is nothing to name."""
-    handles, _ = axes.get_legend_handles_labels()
-    if len(handles) > _IN_A_LINE:
-        axes.legend(loc="upper right", ncols=2)
-    elif len(handles) > 1:
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1)
+    """A legend over the plot, where it covers nothing; none when there is nothing to name.
+
+    Names that do not fit beside each other are in two columns: one for each run, where there are two.
+    """
+    _, names = axes.get_legend_handles_labels()
+    if len(names) < 2:
+        return
+    room = axes.figure.get_figwidth() * 72 - _BESIDE
+    needed = sum(_HANDLE + _CHARACTER * len(name) for name in names)
+    columns = len(names) if needed <= room else 2
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1)

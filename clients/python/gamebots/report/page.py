@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gamebots.differences import NOISE_PERCENT, change
+from gamebots.differences import NOISE_PERCENT, change, unlike
 from gamebots.report import plots
 from gamebots.requirements import FIGURES
 from gamebots.text import headline
@@ -56,6 +56,7 @@ def page_text(document: Document, other: Document | None = None) -> str:
         runs=[_about(each) for each in documents],
         limit=document["limit"]["text"],
         warnings=document["warnings"],
+        unlike=unlike(other, document) if other is not None else [],
         felt=_felt(documents),
         requirements=_requirements(document),
         sections=_sections(documents),
@@ -182,6 +183,7 @@ def _sections(documents: Sequence[Document]) -> list[dict[str, Any]]:
             "All bots in a row, each figure sorted by itself: a step or a tail shows that some fared worse.",
             plots.bots_picture(documents, "frames_rate", "Frames a second of each bot", "frames/s"),
             plots.bots_picture(documents, "latency_p99_ms", "Latency p99 of each bot", milliseconds),
+            plots.bots_picture(documents, "gap_max_ms", "Longest gap between frames of each bot", milliseconds),
             plots.bots_picture(documents, "bytes_in_per_s", "Bytes received by each bot", "kB/s", 1e3),
         ),
         (

@@ -18,6 +18,8 @@ Document = Mapping[str, Any]
 _RUNS: Final = (("this run", FIRST), ("the other run", SECOND))
 _CELLS: Final = 60
 _RARE_PERCENT: Final = 0.1
+#: The first, second and third line of a run, where the colour says which run it is.
+_DASHES: Final = ("-", ":", "--")
 
 
 def _runs(documents: Sequence[Document]) -> list[tuple[Document, str, str]]:
@@ -49,11 +51,13 @@ def distribution(documents: Sequence[Document], name: str, title: str) -> Pictur
         for percent, style, side in ((50, "-", "right"), (99, "--", "left")):
             at = _value_at(values, counts, percent)
             axes.axvline(at, color=colour, linestyle=style, linewidth=1)
-            height = 0.98 - 0.1 * (colour != FIRST)
+            # Half of all to the left of its line, 99 % to the right, the second run a row below: none is over another.
             axes.annotate(
-                f" p{percent} {at:.3g} ms ",
-                (at, height),
+                f"p{percent} {at:.3g} ms",
+                (at, 1.0 if colour == FIRST else 0.89),
                 xycoords=("data", "axes fraction"),
+                xytext=(-3 if side == "right" else 3, -1),
+                textcoords="offset points",
                 ha=side,
                 va="top",
                 fontsize=8,
@@ -61,6 +65,7 @@ def distribution(documents: Sequence[Document], name: str, title: str) -> Pictur
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds")
     axes.set_ylabel("% of all")
+    _from_zero(axes, room_above=0.15 + 0.15 * len(held))
     _plain_numbers(axes.xaxis)
     if len(documents) > 1:
         legend(axes)
@@ -114,7 +119,7 @@ def time_line(
         columns: names of columns, and what to call them.
         unit: of the axis, after dividing by ``scale``.
     """
-    drawing = Drawing(height=2.2)
+    drawing = Drawing()
     (axes,) = drawing.axes
     for index, (document, run, colour) in enumerate(_runs(documents)):
         seconds = document["timeline"]["second"]
@@ -125,15 +130,24 @@ def time_line(
             several = len(columns) > 1
             label = what if len(documents) == 1 else f"{run}, {what}" if several else run
             shown = SERIES[number] if len(documents) == 1 else colour
-            style = "-" if number == 0 or len(documents) == 1 else ":"
+            style = "-" if len(documents) == 1 else _DASHES[number]
             marker = "o" if len(seconds) < 3 else ""
             axes.plot(seconds, values, style, color=shown, label=label, marker=marker, markersize=4)
         if index == 0 and seconds and seconds[0] < 0:
             axes.axvspan(seconds[0], 0, color="#888", alpha=0.15, linewidth=0)
-            axes.annotate(" ramp", (seconds[0], 0.97), xycoords=("data", "axes fraction"), va="top", fontsize=8)
+            axes.annotate(
+                "ramp",
+                (seconds[0], 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -1),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+            )
     if not axes.lines:
         return None
-    _from_zero(axes)
+    _from_zero(axes, room_above=0.2)
+    axes.xaxis.set_major_locator(_whole_numbers())
     axes.set_xlabel("seconds")
     axes.set_ylabel(unit)
     axes.margins(x=0.01)
@@ -145,7 +159,7 @@ def bots_picture(
     documents: Sequence[Document], column: str, title: str, unit: str, scale: float = 1.0
 ) -> Picture | None:
     """One figure of every bot, from the least to the most: a step or a tail shows bots that fared worse."""
-    drawing = Drawing(height=2.2)
+    drawing = Drawing()
     (axes,) = drawing.axes
     for document, label, colour in _runs(documents):
         values = sorted(value / scale for value in document["per_bot"].get(column) or () if value is not None)
@@ -190,10 +204,15 @@ def capacity_figure(points: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _curve(axes: Any, points: Sequence[Mapping[str, Any]], figure: str, statistic: str, what: str, colour: str) -> None:
+    """A dot for each run, and a line through the middle of those of one count, which may have been tried again."""
     held = [(point["count"], (point["figures"].get(figure) or {}).get(statistic)) for point in points]
     known = [(count, value) for count, value in held if value is not None]
-    if known:
-        axes.plot(*zip(*known, strict=True), color=colour, label=what, marker="o", markersize=3)
+    if not known:
+        return
+    counts = sorted({count for count, _ in known})
+    middles = [float(np.median([value for at, value in known if at == count])) for count in counts]
+    axes.plot(counts, middles, color=colour, label=what)
+    axes.plot(*zip(*known, strict=True), "o", color=colour, markersize=3)
 
 
 def _mark_verdicts(axes: Any, points: Sequence[Mapping[str, Any]]) -> None:
@@ -243,10 +262,16 @@ def bench_figure(rows: Sequence[Mapping[str, Any]]) -> str:
     return drawing.picture("Server CPU per client and tick, by workload and system").svg
 
 
-def _from_zero(axes: Any) -> None:
-    """Show the whole of an amount, with room above; nothing at all as a line on the ground."""
+def _from_zero(axes: Any, room_above: float = 0.12) -> None:
+    """Show the whole of an amount, with room above (a part of it); nothing at all as a line on the ground."""
     most = axes.dataLim.y1
-    axes.set_ylim(0, most * 1.12 if most > 0 else 1.0)
+    axes.set_ylim(0, most * (1 + room_above) if most > 0 else 1.0)
+
+
+def _whole_numbers() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=9, integer=True)
 
 
 def _plain_numbers(axis: Any) -> None:
