@@ -174,7 +174,8 @@ _PAGE: Final = """<!doctype html>
 :root {{ color-scheme: light dark; --ink: #1d2329; --paper: #fff; --quiet: #5b6670; --line: #d5dadf; --good: #17703a;
   --bad: #b3261e; }}
 @media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e4e8ec; --paper: #14181c; --quiet: #9aa5af; --line: #343b42; --good: #6fce93; --bad: #ff8a80; }} }}
+  :root {{ --ink: #e4e8ec; --paper: #14181c; --quiet: #9aa5af; --line: #343b42; --good: #6fce93; --bad: #ff8a80;
+    --first: #56b4e9; }} }}
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 64rem;
   margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.4rem; line-height: 1.3; }}
