@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from gameserver.logs import reset_limits
 from tests.support.fake_links import close_what_is_open
+
+# A job in the background of a script is started with Ctrl-C ignored, and every process that a test starts inherits
+# that: then nothing that tests send could end them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -158,6 +158,11 @@ class WatchedPages:
             watched.page.goto(url)
         return watched.page
 
+    @property
+    def errors(self) -> list[str]:
+        """What went wrong in them so far."""
+        return [error for watched in self._watched for error in watched.errors]
+
     def screenshots(self, name: str) -> None:
         """Keep what all pages show, of a test that failed."""
         from playwright.sync_api import Error
@@ -172,7 +177,7 @@ class WatchedPages:
         """Close all pages; what went wrong in them."""
         for page in [watched.page for watched in self._watched if not watched.page.is_closed()][:1]:
             page.wait_for_timeout(_LAST_EVENTS_MS)  # events of all pages are heard in calls like this one only
-        errors = [error for watched in self._watched for error in watched.errors]
+        errors = self.errors
         for watched in self._watched:
             watched.close()
         self._watched.clear()

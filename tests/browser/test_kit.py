@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.browser.browsers import OpenPage, WatchedPages
+from tests.browser.browsers import SECONDS, OpenPage, WatchedPages
 from tests.browser.servers import GameServer, StartServer
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ def test_a_server_that_does_not_start_says_why(game_server: StartServer) -> None
 )
 def test_errors_of_pages_are_found(chromium: Browser, script: str, part: str) -> None:
     pages = WatchedPages(chromium)
-    pages.open(f"data:text/html,<script>{script}</script>")
+    page = pages.open(f"data:text/html,<script>{script}</script>")
+    deadline = time.monotonic() + SECONDS
+    while part and not pages.errors and time.monotonic() < deadline:
+        page.wait_for_timeout(20)  # some errors are told later than the page is loaded
     errors = "\n".join(pages.close())
     assert part in errors
     assert bool(part) == bool(errors)

@@ -146,12 +146,8 @@ class Runs:
             "nowhere": start(
                 served.url.replace("/arena", "/nowhere"), "--count", 2, "--seconds", 9, "--json", "--quiet"
             ),
-            "interrupted": start(served.url, "--count", 20, "--seconds", 60, "--json", "--processes", 2),
             "wrong": start("http://x/"),
         }
-
-    def process(self, name: str) -> subprocess.Popen[str]:
-        return self._processes[name]
 
     def done(self, name: str) -> subprocess.CompletedProcess[str]:
         if name not in self._done:
@@ -159,8 +155,8 @@ class Runs:
         return self._done[name]
 
     def end(self) -> None:
-        for process in self._processes.values():
-            if process.poll() is None:
+        for name, process in self._processes.items():
+            if name not in self._done:
                 process.kill()
                 process.communicate()
 
@@ -430,8 +426,8 @@ def test_a_recording_is_replayed_in_the_room_that_it_is_of(measured: Measured) -
 # -- ends early --------------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_gives_the_result_so_far(runs: Runs) -> None:
-    process = runs.process("interrupted")
+def test_ctrl_c_gives_the_result_so_far(served: Served) -> None:
+    process = start(served.url, "--count", 20, "--seconds", 60, "--json", "--processes", 2)
     assert process.stderr is not None
     assert any("measure" in line for line in process.stderr)
     os.killpg(process.pid, signal.SIGINT)

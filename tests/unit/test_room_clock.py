@@ -253,6 +253,21 @@ def test_the_rate_is_counted_to_now_while_somebody_watches() -> None:
     assert clock.tick_rate(14.0, watched=False) == pytest.approx(20.0)  # all have left it
 
 
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_ticks_that_are_never_told_are_made_all_the_same(step: int) -> None:
+    for end in range(0, step * 50 + 20, 10):
+        clock = RoomClock(0.05)
+        for tick in range(0, 101, step):
+            clock.note(tick, 10.0 + tick * 0.05, None)
+            if tick == 40:
+                clock.mark()
+        now = 15.0 + end / 1000
+        assert clock.tick_rate(now) == pytest.approx(20.0)
+        clock.close_all(now, watched=True)
+        assert max(clock.lateness) < 1e-6
+        assert (clock.tick_rate(now + 1.0) or 0) < 16  # it hangs
+
+
 def test_a_room_that_is_found_later_has_a_rate_too() -> None:
     clock = RoomClock(0.05)
     clock.mark()

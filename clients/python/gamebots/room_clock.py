@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ _OPEN_TICKS = 8
 #: When so many ticks in a row come a period late or more, the room has dropped ticks and has another schedule now.
 #: Fewer would find one in the jitter of a bad network.
 _MOVED_TICKS = 16
+#: How often frames come is told by the shortest step of so many: a tick that was merged into the next is no rule.
+_USUAL_TICKS = 8
 #: First arrivals are kept for so many ticks; of older ones the schedule tells.
 _KEPT_TICKS = 1200
 #: As long as the newest ticks came at this share of their rate, tick numbers follow the clock.
@@ -171,7 +174,7 @@ class RoomClock:
         """
         self._close_open()
         if watched and self.period and self.newest:
-            overdue = now - self._origin - (self.newest + 1) * self.period
+            overdue = now - self._origin - (self.newest + self._usual_step()) * self.period
             if overdue > self.period:
                 self.lateness.append(overdue)
 
@@ -213,5 +216,10 @@ class RoomClock:
             return 0, 0.0
         tick, since = self._marked
         newest = self._ticks[self.newest].arrived
-        until = newest if not watched or now - newest < 1.5 * self.period else now
+        until = newest if not watched or now - newest < (self._usual_step() + 0.5) * self.period else now
         return self.newest - tick, max(0.0, until - since)
+
+    def _usual_step(self) -> int:
+        """From one tick that is told to the next: a room may make more of them than it publishes."""
+        told = sorted(list(self._ticks)[-_USUAL_TICKS:])
+        return min((after - before for before, after in itertools.pairwise(told)), default=1)
