@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from gameserver.sync.pacing import FIRST_WINDOW_SECONDS, MOST_TICKS, SAMPLE_TICKS, SHORTEST_SECONDS, SLOW, Pace
+from gameserver.sync.pacing import (
+    EXCESS_SECONDS,
+    FIRST_WINDOW_SECONDS,
+    MOST_TICKS,
+    SAMPLE_TICKS,
+    SHORTEST_SECONDS,
+    SLOW,
+    Pace,
+)
 
 TICK_RATE = 20
 
@@ -111,6 +119,11 @@ def seconds(count: float, tick_rate: float = TICK_RATE) -> int:
     return round(count * tick_rate)
 
 
+def most_unanswered(window: int, tick_rate: float = TICK_RATE) -> int:
+    """Frames that are sent to a client that says nothing any more: a window full and what a hiccup is allowed."""
+    return window + max(1, seconds(EXCESS_SECONDS, tick_rate))
+
+
 # -- links that keep up
 
 
@@ -140,8 +153,7 @@ def test_jitter_does_not_make_a_link_slow_for_good(one_way: float, jitter: float
     for seed in range(20):
         run = Run(ModelLink(one_way, jitter=jitter, seed=seed))
         run.ticks(seconds(10))
-        # Jitter of a tick each way on a long path looks like a queue now and then: a known weakness.
-        assert len(run.ticks(1000)) >= (0.4 if one_way >= 2 and jitter == 1 else 0.8) * 1000, seed
+        assert len(run.ticks(1000)) >= 0.99 * 1000, seed
 
 
 @pytest.mark.parametrize(("first", "later"), [(0.5, 1.5), (0.5, 3.0), (1.0, 6.0), (4.0, 0.5)])
@@ -150,7 +162,7 @@ def test_a_round_trip_that_changes_is_learnt_anew(first: float, later: float) ->
     run = Run(ModelLink(first))
     run.ticks(500)
     run.link.one_way = later
-    run.ticks(seconds(2 * SHORTEST_SECONDS + 2))
+    run.ticks(seconds(2 * SHORTEST_SECONDS + 6))
     assert len(run.ticks(500)) >= 0.95 * 500
     assert abs(run.pace.window - 2 * later) <= 4
 
@@ -166,7 +178,7 @@ def test_a_link_with_a_part_of_the_bandwidth_is_fresh_and_used(
     one_way: float, transfer: float, least_rate: float, acknowledges_every: float, jitter: float
 ) -> None:
     """The state is as old as the round trip and three ticks; a third of the bandwidth needs two more for transfers."""
-    round_trip = 2 * (one_way + jitter) + max(0.0, acknowledges_every - 1)
+    round_trip = 2 * one_way + 3 * jitter + max(0.0, acknowledges_every - 1)
     fresh = round_trip + max(3.0, transfer + 2)
     for seed in range(3):
         run = Run(ModelLink(one_way, transfer, acknowledges_every, jitter, seed=seed))
@@ -216,7 +228,7 @@ def test_a_link_that_breaks_down_is_not_fed_for_long() -> None:
     run = Run(ModelLink(0.5))
     run.ticks(500)
     run.link.transfer = 1e9
-    assert len(run.ticks(500)) <= run.pace.window + 1
+    assert len(run.ticks(500)) <= most_unanswered(run.pace.window) + 1
 
 
 # -- clients that do not acknowledge
@@ -235,7 +247,7 @@ def test_who_stops_acknowledging_is_sent_a_window_then_nothing_and_on_return_one
     run.ticks(20)  # by now its last words have come
     window, last_word = run.pace.window, run.link.acknowledged
     run.ticks(40)
-    assert sum(tick > last_word for tick in run.sent) <= window + 1
+    assert sum(tick > last_word for tick in run.sent) <= most_unanswered(window, tick_rate) + 1
     assert run.ticks(2000) == []
     run.link.listening = True
     back = run.ticks(5 + math.ceil(2 * link.one_way + link.jitter))
@@ -265,8 +277,8 @@ def test_who_never_acknowledges_is_sent_the_first_window_and_then_nothing(tick_r
     run = Run(ModelLink(0.5, listening=False), tick_rate)
     first = run.pace.window
     assert first == max(2, min(MOST_TICKS, math.ceil(FIRST_WINDOW_SECONDS * tick_rate)))
-    run.ticks(first + 20)
-    assert len(run.sent) <= first + 2
+    run.ticks(first + 80)
+    assert len(run.sent) <= min(MOST_TICKS, most_unanswered(first, tick_rate)) + 2
     assert run.ticks(2000) == []
     assert run.most_on_the_way <= MOST_TICKS
     run.link.listening = True

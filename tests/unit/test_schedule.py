@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -82,6 +84,34 @@ def test_every_period_is_a_step_or_counted_as_dropped(period: float, lateness: l
         assert schedule.deadline >= now - 1e-9
     assert round((schedule.deadline - start) / period) == steps + schedule.dropped
     assert schedule.overruns == overruns
+
+
+def play(seconds: float, costs: Iterator[float], period: float = 0.05) -> tuple[float, float]:
+    """A room whose steps take so long, one after the other: its ticks and its frames a second."""
+    schedule = TickSchedule(period)
+    schedule.start(0.0)
+    now, ticks, frames = 0.0, 0, 0
+    while now < seconds:
+        now = max(now, schedule.deadline)
+        steps = schedule.due(now)
+        now += sum(next(costs) for _ in range(steps))
+        ticks, frames = ticks + steps, frames + 1
+    return ticks / seconds, frames / seconds
+
+
+@pytest.mark.parametrize("share", [1.02, 1.05, 1.18, 1.5, 2.0, 3.7, 10.0])
+def test_a_room_that_is_too_slow_for_its_rate_still_shows_what_it_does(share: float) -> None:
+    """Its ticks take ``share`` of a period each: it makes as many as it can, and players see nearly each of them."""
+    ticks, frames = play(60.0, itertools.repeat(share * 0.05))
+    assert ticks == pytest.approx(20 / share, rel=0.08)
+    assert frames >= 0.75 * ticks
+
+
+@pytest.mark.parametrize("stands_still", [0.06, 0.12, 0.19])
+def test_a_hiccup_now_and_then_costs_no_tick(stands_still: float) -> None:
+    costs = itertools.cycle([stands_still, *[0.005] * 9])
+    ticks, _ = play(60.0, costs)
+    assert ticks == pytest.approx(20, rel=0.01)
 
 
 def test_waking_a_moment_early_runs_one_tick() -> None:
