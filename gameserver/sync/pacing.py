@@ -13,7 +13,8 @@ A lag above the window is a queue only when it stays: jitter, a lost packet or a
 and leave none. So a lag may exceed the window by a little, and only a link whose lag has not once been within it for
 the better part of a second, while acknowledgements kept coming, is *slow* (after CoDel, which tells a bad queue from a
 good one by the least delay of an interval: Nichols and Jacobson, 2012). On a link of 100 ms and a jitter of 25 ms each
-way that is 20 states of 20 a second, where counting each excess had left 14; with 2 % of loss 19.8 where it was 12
+way that is 20 states of 20 a second, where counting each excess had left 14; with 2 % of loss 19 where it was 11. The
+price: a link that becomes too narrow is found out half a second later, with a state half as old again until then
 (tests/unit/test_pacing_links.py has the links).
 
 Frames of a slow link are spaced by how fast it delivers them: the time between two acknowledgements of frames that were
@@ -59,8 +60,10 @@ EVENT_FRAMES: Final = 4
 #: A link whose lag has been above its window for so long without a break is slow.
 STANDING_SECONDS: Final = 0.8
 _LEAST_STANDING: Final = 4  # ticks
-#: By so much a lag may exceed the window until then, in seconds.
+#: By so much a lag may exceed the window until then: in seconds while nothing moves, for that is no narrow place but a
+#: packet that is sent again; in ticks when acknowledgements come, for on a narrow link the excess becomes a queue.
 EXCESS_SECONDS: Final = 0.25
+_MOVING_EXCESS: Final = 2
 
 
 class Pace:
@@ -80,6 +83,7 @@ class Pace:
         "_above_since",
         "_above_word",
         "_alone",
+        "_drained",
         "_due",
         "_excess",
         "_frames_in_time",
@@ -111,6 +115,7 @@ class Pace:
         self._excess = max(1, round(EXCESS_SECONDS * tick_rate))
         # The last tick at which the lag was above the window, since when it has been, and what was acknowledged then.
         self._above_at = self._above_since = self._above_word = -1
+        self._drained = False  # frames were held back since then, although acknowledgements came
         self._last_word = 0  # the newest acknowledgement that was looked at
         self._starts_anew = False
         self._resumed_at = 0  # when it was last written a frame while nothing was on its way
@@ -172,14 +177,19 @@ class Pace:
             if lag <= self.window:
                 return True
             if not self._stands(tick, acknowledged):
-                return lag <= min(self.window + self._excess, MOST_TICKS)
+                moving = acknowledged > self._above_word
+                admitted = lag <= min(self.window + (_MOVING_EXCESS if moving else self._excess), MOST_TICKS)
+                self._drained |= moving and not admitted
+                return admitted
             self._become_slow(tick, acknowledged, written)
         return self._admits_slow(tick, acknowledged)
 
     def _stands(self, tick: int, acknowledged: int) -> bool:
         """Whether the lag has been above the window for so long that there is a queue; to be asked whenever it is."""
-        if tick - self._above_at > 1:
+        # Where frames were held back while others arrived, a lag within the window for a moment is our own doing.
+        if tick - self._above_at > (self._standing_ticks // 2 if self._drained else 1):
             self._above_word = acknowledged
+            self._drained = False
         if acknowledged == self._above_word:  # as long as nothing moves it may be a hiccup: it is waited for
             self._above_since = tick
         self._above_at = tick

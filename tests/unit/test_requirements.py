@@ -449,6 +449,9 @@ def test_missing_frames_are_ticks_that_were_not_made_or_ticks_that_were_merged()
     assert "the server itself made 12.0 ticks a second" in why(document, "frames.rate>=19")
     figures["ticks.rate"]["value"], figures["ticks.skipped_share"]["value"] = 20.0, 40.0
     assert "the server merged 40.0 % of the ticks into later frames" in why(document, "frames.rate>=19")
+    figures["ticks.rate"] |= {"value": 14.0, "asked": 20.0}
+    expected = "the server made 14.0 ticks a second and merged 40.0 % of the ticks into later frames"
+    assert expected in why(document, "frames.rate>=19")
 
 
 def test_ticks_that_take_all_the_time_there_is() -> None:

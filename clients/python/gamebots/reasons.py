@@ -270,12 +270,17 @@ def _why_skipped(document: Mapping[str, Any], group: str | None) -> str:
 def _why_frames(document: Mapping[str, Any], group: str | None) -> str:
     """Frames are missing because the server made no ticks, or because it merged them for links that were slow."""
     ticks, frames = value_of(document, "ticks.rate"), value_of(document, "frames.rate", group=group)
-    skipped = value_of(document, "ticks.skipped_share", group=group)
+    skipped = value_of(document, "ticks.skipped_share", group=group) or 0.0
     if ticks is None or frames is None:
         return ""
-    if skipped is not None and skipped >= 5:
-        return f"the server merged {show_amount(skipped, '%')} of the ticks into later frames"
-    return f"the server{' itself' if frames >= 0.95 * ticks else ''} made {digits(ticks)} ticks a second"
+    asked = value_of(document, "ticks.rate", "asked") or ticks
+    merged = f"merged {show_amount(skipped, '%')} of the ticks into later frames"
+    if skipped >= 5 and ticks >= 0.95 * asked:
+        return f"the server {merged}"
+    made = f"made {digits(ticks)} ticks a second"
+    if skipped >= 5:
+        return f"the server {made} and {merged}"
+    return f"the server{' itself' if frames >= 0.95 * ticks else ''} {made}"
 
 
 def _why_ticks(document: Mapping[str, Any], group: str | None) -> str:
