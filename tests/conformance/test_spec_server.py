@@ -209,10 +209,10 @@ async def test_frames_wait_for_acknowledgements_and_then_one_makes_the_client_cu
         assert 1 <= window < 40
         room = server.room("arena")
         silent_since = room.tick
-        await until(lambda: room.tick > silent_since + 100)
+        await until(lambda: room.tick > silent_since + 200)
         unread = [message for message in await client.pending() if is_frame(message)]
         newest = unread[-1][1][0] if unread else tick
-        assert len(unread) < 40
+        assert len(unread) < 40 + TICK_RATE / 4  # a window, and what a moment without words is allowed
         assert newest < room.tick - 50
         await client.send(msgpack.packb([6, newest, 0]))
         asked_at = room.tick
