@@ -268,6 +268,7 @@ def test_who_tries_again_and_again_tries_once(server: GameServer, browser_page: 
     assert page.evaluate("window.tries") == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_is_joined_again(server: GameServer, browser_page: OpenPage) -> None:
     page = play(browser_page, server.url, "Ada", expect_errors=LOST)
     page.evaluate("window.before = tickwire.session")
@@ -317,6 +318,7 @@ def test_a_match_that_ends_a_kick_and_a_full_room_are_told_in_words(
         until(page, "document.getElementById('notice').hidden && tickwire.session.joined")
 
 
+@pytest.mark.slow
 def test_hostile_links_names_and_talk(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(f"{server.url}/arena/?room=&name={'%F0%9F%9A%80' * 40}", **SMALL)
     playing(page, "\N{ROCKET}" * 6)  # as much as a ship's name holds
@@ -335,6 +337,7 @@ def test_hostile_links_names_and_talk(server: GameServer, browser_page: OpenPage
     assert ends[0] <= ends[1] + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["'{ bad'", "'3'", "null"])
 def test_a_page_that_may_keep_nothing_or_kept_nonsense_works(
     kept: str, server: GameServer, browser_page: OpenPage

@@ -76,6 +76,7 @@ def heap(page: Page) -> str:
     return "\n".join(json.loads("".join(pieces))["strings"])
 
 
+@pytest.mark.slow
 def test_what_is_hidden_is_not_in_the_pages_memory(server: GameServer, browser_page: OpenPage) -> None:
     ada, bob = browser_page(server.url + "/"), browser_page("")
     came: list[bytes | str] = []
@@ -178,6 +179,7 @@ def test_a_server_that_died_has_new_rooms(server: GameServer, browser_page: Open
     until(page, "session.joined && session.tick > 3")
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_says_so(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/", expect_errors=LOST)
     join(page, "/walking", name="Ada")

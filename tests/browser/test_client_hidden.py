@@ -61,6 +61,7 @@ def look_again(page: Page) -> None:
     assert page.evaluate("[...session.world.Walker].map(({ name, mine }) => [name, mine])") == [["Ada", True]]
 
 
+@pytest.mark.slow
 def test_a_hidden_tab_is_sent_a_few_frames_and_one_when_it_is_seen_again(
     server: GameServer, tabs: BrowserContext
 ) -> None:

@@ -173,6 +173,7 @@ def logged(page: Page, text: str) -> None:
     page.locator("#log li", has_text=text).first.wait_for()
 
 
+@pytest.mark.slow
 def test_a_room_is_seen_and_played_without_a_page(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/")
     page.locator("#legend", has_text="Tank 1").wait_for()
@@ -198,6 +199,7 @@ def test_a_room_is_seen_and_played_without_a_page(server: GameServer, browser_pa
     screenshot(page, "inspector-wide")
 
 
+@pytest.mark.slow
 def test_controls_are_made_from_the_input(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/")
     slider = page.get_by_label("dx")
@@ -236,6 +238,7 @@ def test_requests_messages_and_their_answers_are_shown(server: GameServer, brows
     logged(page, 'said["Ada","hello"]')
 
 
+@pytest.mark.slow
 def test_hostile_names_are_only_text(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/", name=HOSTILE[:64])
     page.evaluate("tickwire.session.send('say', ':-) <img src=x onerror=\"window.hurt=1\">')")

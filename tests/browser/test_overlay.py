@@ -129,6 +129,7 @@ def test_the_link_is_as_the_session_says(server: GameServer, browser_page: OpenP
     assert [figure(page, "Total").split(", ")[1], figure(page, "Frames")] == [f"{stats[0]} msg", str(stats[1])]
 
 
+@pytest.mark.slow
 def test_the_tables_are_the_world(server: GameServer, browser_page: OpenPage) -> None:
     ada = browser_page(server.url + "/?overlay")
     play(ada, secret="<b>mine</b>", x=1000)

@@ -1172,6 +1172,7 @@ def test_two_clients_see_and_hear_each_other(url: str) -> None:
         assert ann.names()["Ann"] in ann.own()
 
 
+@pytest.mark.slow
 def test_a_client_that_did_not_read_catches_up(url: str) -> None:
     with SpecClient(url, "Ann") as ann, SpecClient(url, "Slow", receive_buffer=1024) as slow:
         slow.watch(lambda: bool(slow.own()))
@@ -1202,6 +1203,7 @@ def test_a_client_that_did_not_read_catches_up(url: str) -> None:
         assert slow.messages == ann.messages
 
 
+@pytest.mark.slow
 def test_a_wrong_integer_is_found_and_mended(url: str) -> None:
     with SpecClient(url, "Ann") as ann:
         ann.watch(lambda: bool(ann.own()))
@@ -1416,6 +1418,7 @@ def test_a_client_that_lost_its_connection_goes_on_where_it_was(fast: str) -> No
         assert (ann.hashes_different, ann.resyncs) == (0, [])
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_however_often_the_connection_breaks(fast: str) -> None:
     chance = random.Random(5)
     with SpecClient(fast, "Ann") as ann, SpecClient(fast, "Bob") as bob:

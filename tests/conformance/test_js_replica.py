@@ -179,6 +179,7 @@ def alike(mine: Any, other: Any) -> bool:
     return bool(mine == other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_browsers_replica_holds_what_ours_holds(seed: int) -> None:
     messages = played(seed)

@@ -192,6 +192,7 @@ def show_by_hand(room: HandTickedRoom, token: str, tick: int = 0, messages: int 
     return link if taken else None
 
 
+@pytest.mark.slow
 def test_a_thousand_returns_leave_nothing_behind() -> None:
     with HandTickedRoom(Den()) as room:
         link = room.join()

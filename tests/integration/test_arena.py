@@ -32,6 +32,7 @@ def ship_of(player: ScriptedPlayer, x: float = 1000, y: float = 1000, heading: f
     return ship
 
 
+@pytest.mark.slow
 def test_five_hundred_ticks_of_wild_play(played: RoomTester[Arena]) -> None:
     dice = random.Random(2)
     players = [played.join(f"ship {number}") for number in range(8)]

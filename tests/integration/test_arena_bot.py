@@ -67,6 +67,7 @@ class Idle(Bot):
     """Does nothing."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_it_wins_against_random_keys(seed: int) -> None:
     match = Match([ArenaBot] * 3 + [RandomBot] * 3, seed=seed)

@@ -729,6 +729,7 @@ async def test_the_example_lets_a_good_token_in(
             assert (player.name, player.identity) == (name, Identity(id="17", name=name))
 
 
+@pytest.mark.slow
 async def test_the_example_as_its_text_says(tmp_path: Path) -> None:
     source = Path(__file__).parents[2] / "examples" / "signed_tokens.py"
     (tmp_path / "signed_tokens.py").write_text(source.read_text())

@@ -70,6 +70,7 @@ def test_the_capacity_of_a_server_is_found(url: str) -> None:
     assert answer["text"] in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_search_with_what_is_known(url: str) -> None:
     command = [sys.executable, "-m", "gamebots", "capacity", url, "--from", "2", "--seconds", "0.5", "--ramp", "inf"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:

@@ -274,6 +274,7 @@ def check_rate(rate: float, direction: Direction, seconds: float) -> None:
     assert 0.75 * direction.rate <= rate <= (1.03 + early) * direction.rate
 
 
+@pytest.mark.slow
 async def test_the_delay_is_what_was_asked() -> None:
     profile = parse_link("up.delay=30ms,down.delay=70ms")
     for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 1.0)):
@@ -283,6 +284,7 @@ async def test_the_delay_is_what_was_asked() -> None:
             check_delay(seen, control, asked)
 
 
+@pytest.mark.slow
 async def test_jitter_is_what_was_asked() -> None:
     profile = parse_link("delay=60ms,up.jitter=5ms,down.jitter=15ms")
     for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 2.5)):
@@ -292,6 +294,7 @@ async def test_jitter_is_what_was_asked() -> None:
             check_delay(seen, control, 0.06, asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [20_000, 400_000])
 async def test_the_rate_is_what_was_asked(rate: int) -> None:
     """Both ways at the same time, each over a link of its own."""
@@ -304,6 +307,7 @@ async def test_the_rate_is_what_was_asked(rate: int) -> None:
             check_rate(delivered, up.up, 0.8)
 
 
+@pytest.mark.slow
 async def test_losses_come_as_standstills_and_bursts() -> None:
     profile = parse_link("delay=30ms,loss=4%")
     found_by_the_next = PERIOD_SECONDS + 1.25 * profile.round_trip
@@ -314,6 +318,7 @@ async def test_losses_come_as_standstills_and_bursts() -> None:
         assert max(size for _, size in down.arrivals) >= 3 * MESSAGE_BYTES  # all that waited behind it
 
 
+@pytest.mark.slow
 async def test_stalls_are_as_long_and_as_often_as_asked() -> None:
     profile = parse_link("delay=10ms,stall_every=800ms,stall_seconds=300ms")
     for up, down, control in await undisturbed(lambda make_line: converse(make_line, profile, 2.4)):

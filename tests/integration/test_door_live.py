@@ -531,6 +531,7 @@ async def test_a_full_server_keeps_descriptors_for_those_inside(tmp_path: Path) 
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.slow
 async def test_without_descriptors_players_play_on(tmp_path: Path) -> None:
     """Connections wait in the kernel; the log tells of it once, however many come and go meanwhile."""
     log = tmp_path / "server.log"

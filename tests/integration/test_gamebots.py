@@ -426,6 +426,7 @@ def test_a_recording_is_replayed_in_the_room_that_it_is_of(measured: Measured) -
 # -- ends early --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_gives_the_result_so_far(served: Served) -> None:
     process = start(served.url, "--count", 20, "--seconds", 60, "--json", "--processes", 2)
     assert process.stderr is not None

@@ -93,6 +93,7 @@ def test_playing(server: Server, over_tcp: bool) -> None:
     assert session.fileno() == -1
 
 
+@pytest.mark.slow
 def test_inputs_go_at_the_pace_of_ticks(server: Server) -> None:
     with gameclient.open(server.url()) as session:
         joined(session)
@@ -186,6 +187,7 @@ def test_a_server_that_goes_away_is_told() -> None:
     assert len(session.world["Asteroid"]) > 0
 
 
+@pytest.mark.slow
 def test_a_frame_loop_comes_back_to_its_ship(server: Server) -> None:
     with gameclient.open(server.url(), name="Ada") as session:
         joined(session)

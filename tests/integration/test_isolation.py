@@ -334,6 +334,7 @@ async def test_no_watchdog_is_no_watchdog(caplog: pytest.LogCaptureFixture) -> N
     assert reports(caplog) == []
 
 
+@pytest.mark.slow
 async def test_a_server_that_idles_or_plays_raises_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
     with trio.fail_after(30):
         async with serve({"empty": Room, "busy": Room}, watchdog_seconds=0.4) as server:

@@ -464,6 +464,7 @@ class Counted(Duel):
     close_when_empty = None
 
 
+@pytest.mark.slow
 async def test_five_thousand_full_rooms_are_not_asked_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

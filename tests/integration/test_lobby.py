@@ -215,6 +215,7 @@ FILTERS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happens_watchers_see_what_the_house_lists(seed: int) -> None:
     """Rooms come, change and go at random, and watchers change what they want; then all must agree."""

@@ -184,6 +184,7 @@ async def break_a_rule(sock: Any) -> None:
     client.sock.close()
 
 
+@pytest.mark.slow
 async def test_each_line_in_json_is_one_event_without_a_secret(folder: Path) -> None:
     with started(folder, "json") as server, trio.fail_after(SECONDS):
         await strangers_write(server.urls[0])
@@ -206,6 +207,7 @@ async def test_each_line_in_json_is_one_event_without_a_secret(folder: Path) -> 
     assert {each["status"] for each in found if each["event"] == "refused"} >= {400, 403, 404, 405}
 
 
+@pytest.mark.slow
 async def test_each_line_in_text_is_one_event_or_belongs_to_one(folder: Path) -> None:
     with started(folder, "text") as server, trio.fail_after(SECONDS):
         await strangers_write(server.urls[0])
@@ -221,6 +223,7 @@ async def test_each_line_in_text_is_one_event_or_belongs_to_one(folder: Path) ->
     assert len([line for line in events if " INFO my_game hello " in line]) == len(HOSTILE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_format", ["json", "text"])
 async def test_a_game_that_nobody_attacks_logs_a_few_lines(folder: Path, log_format: str) -> None:
     with started(folder, log_format) as server, trio.fail_after(SECONDS):
@@ -236,6 +239,7 @@ async def test_a_game_that_nobody_attacks_logs_a_few_lines(folder: Path, log_for
     assert all(part in event for part, event in zip(expected, events, strict=False)), err
 
 
+@pytest.mark.slow
 async def test_a_peer_that_makes_noise_gets_few_lines_and_a_count(folder: Path) -> None:
     with started(folder, "json") as server, trio.fail_after(SECONDS):
         url = server.urls[0]

@@ -138,6 +138,7 @@ async def fill(stream: trio.SocketStream, seconds: float) -> int:
     return sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["up", "down"])
 async def test_an_end_that_reads_nothing_stops_the_other_one(way: str) -> None:
     """And what was taken by then still arrives."""
@@ -316,6 +317,7 @@ def commands() -> Iterator[StartCommand]:
             command.process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_command_says_where_it_is_and_at_its_end_what_it_delivered(number: signal.Signals) -> None:
     async with serve(Arena, port=0) as server:

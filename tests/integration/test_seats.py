@@ -323,6 +323,7 @@ def _bytes_until_frame(seat: Seat, upgraded: int) -> int:
             return at - upgraded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/cave", "/bank"])
 async def test_what_came_and_went_meanwhile_leaves_no_trace_and_no_id_means_another(path: str) -> None:
     async with served(Cave, Bank) as server:

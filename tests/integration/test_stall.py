@@ -149,7 +149,8 @@ async def check_a_stall(played: Scene, what_stops: SlowLink | RecordingClient, s
     await played.check_that_the_client_converges()
 
 
-@pytest.mark.parametrize("seconds", [1.5, pytest.param(4.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [1.5, 4.0])
 async def test_after_a_link_has_stalled_one_frame_makes_its_client_current(seconds: float) -> None:
     async with scene(QuickCrowd) as played:
         await trio.sleep(0.5)

@@ -10,12 +10,13 @@ from tests.bench.storm import storm
 BACK_SECONDS = 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clients", "by"),
     [
         (100, "server"),
-        pytest.param(500, "server", marks=pytest.mark.slow),
-        pytest.param(500, "clients", marks=pytest.mark.slow),
+        (500, "server"),
+        (500, "clients"),
     ],
 )
 def test_a_crowd_that_lost_its_connections_is_back_soon(clients: int, by: str) -> None:

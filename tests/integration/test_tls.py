@@ -572,6 +572,7 @@ async def test_node(running: Running, files: Path) -> None:
     assert (report["code"], report["reason"]) == (1008, "as you wish")
 
 
+@pytest.mark.slow
 async def test_bots(running: Running, files: Path) -> None:
     command = [str(BIN / "gamebots"), running.url, "--count", "5", "--seconds", "1", "--json"]
     ran = await trio.run_process([*command, "--ca", str(files / "server.pem")], capture_stdout=True)

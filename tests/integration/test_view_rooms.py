@@ -559,6 +559,7 @@ def test_ids_rest_while_a_player_could_mistake_them(scene: Scene, what: str) -> 
     assert scene.sees(link)[:1] == scene.sees(other)[:1]
 
 
+@pytest.mark.slow
 def test_ids_rest_for_so_long_and_no_longer() -> None:
     scene = Scene(ships=3)
     with scene.sea:

@@ -378,6 +378,7 @@ async def test_a_large_body_is_read_as_it_is_taken(autojump_clock: MockClock) ->
         assert (await answers(client, 1))[0][0] == 200
 
 
+@pytest.mark.slow
 async def test_who_reads_slowly_gets_everything_and_who_does_not_read_is_cut(autojump_clock: MockClock) -> None:
     house = House()
     async with served(house) as (_, connect):

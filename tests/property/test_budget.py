@@ -118,6 +118,7 @@ class Box(Theatre):
         }
 
 
+@pytest.mark.slow
 @examples(25)
 @given(st.integers(0, 1 << 30), deeds(), st.tuples(RATES, RATES, RATES), st.dictionaries(st.integers(0, 59), RATES))
 def test_what_is_held_was_true_and_what_matters_most_is_now(
@@ -301,6 +302,7 @@ def test_no_row_waits_for_ever_while_everything_changes() -> None:
         assert room.room.tick - int(held.tables[0].ticks.min()) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [200, 400, 700, 1200])
 @pytest.mark.parametrize("further_tables", [0, 6])
 def test_a_small_budget_brings_everything_in_time(rate: float, further_tables: int) -> None:

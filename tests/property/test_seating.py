@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -531,5 +532,5 @@ class SeatingMachine(RuleBasedStateMachine):
         assert not self.directory.loops
 
 
-TestSeating = SeatingMachine.TestCase
+TestSeating = pytest.mark.slow(SeatingMachine.TestCase)
 TestSeating.settings = examples(60, stateful_step_count=50)

@@ -102,6 +102,7 @@ def test_a_seed_is_the_same_run_again(seed: int) -> None:
     assert make_plan(seed) == make_plan(seed) != make_plan(seed + 1)
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_run_in_another_process() -> None:
     """Neither the order of sets of text nor addresses of objects decide anything."""
     hashes = []

@@ -77,6 +77,7 @@ def test_a_build_fails_when_it_is_worse(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["compare", after, before, "--fail-if-worse", "30"]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_page_of_both_is_written(tmp_path: Path) -> None:
     before, after = (write(tmp_path / f"{seed}.json", sample_result(seed=seed)) for seed in (1, 2))
     page = tmp_path / "both.html"

@@ -173,6 +173,7 @@ def test_grouped_sorts_pairs_and_drops_repetitions(ids: set[int], seed: int, cou
     check_grouped(groups, random.integers(0, len(ids), size).tolist(), np.array(sorted(ids), np.int64), count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1 << 16, (1 << 16) + 1])
 @pytest.mark.parametrize("count", [1, 1 << 16, (1 << 16) + 1])
 def test_grouped_at_the_end_of_the_short_sort(rows: int, count: int) -> None:

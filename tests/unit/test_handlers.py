@@ -129,6 +129,7 @@ some_buys = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(json_like | some_buys)
 @examples(300)
 def test_whatever_comes_is_a_buy_or_refused(payload: Any) -> None:

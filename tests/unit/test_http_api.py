@@ -278,6 +278,7 @@ def test_any_bytes_are_a_body_or_refused(data: bytes) -> None:
     assert code == CloseCode.UNDECODABLE
 
 
+@pytest.mark.slow
 @examples(300)
 @given(st.dictionaries(st.text(max_size=4), OPTIONS, max_size=4))
 def test_what_passes_fits_a_hello(options: dict[str, Any]) -> None:

@@ -133,6 +133,7 @@ def test_properties_tell_the_run_and_its_figures() -> None:
     assert found["desyncs"] == "0"
 
 
+@pytest.mark.slow
 @given(st.text())
 @examples(60)
 def test_whatever_a_server_says_the_file_is_xml(reason: str) -> None:

@@ -269,6 +269,7 @@ def test_characters_that_an_encoding_has_not_are_replaced(encoding: str, termina
     assert ("1006 \u65e5\u672c" if encoding == "utf-8" else "1006 ??") in shown
 
 
+@pytest.mark.slow
 def test_the_c_locale_and_a_pipe() -> None:
     """A process of its own, because a locale is of a process."""
     code = "from tests.unit.test_load_text import *\nprint_result(bad(reason='1006 \\u65e5'), Console())"

@@ -144,6 +144,7 @@ def test_what_is_no_origin_is_named_with_the_cure(wrong: str) -> None:
 HOSTS = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,12}", fullmatch=True)
 
 
+@pytest.mark.slow
 @examples(300)
 @given(host=HOSTS, page=HOSTS, port=st.integers(0, 65535))
 def test_pages_of_other_hosts_never_pass(host: str, page: str, port: int) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gamebots.recorder import InputTap, Recorder
@@ -368,6 +368,7 @@ def test_a_key_that_was_pressed_between_two_inputs_is_not_lost(pressed: int) -> 
 
 
 @given(st.lists(st.floats(0, 0.4), max_size=40), st.sampled_from([5.0, 20.0, 33.0, 60.0]))
+@example([0.25, 0.375], 5.0)
 @examples(100)
 def test_inputs_are_played_in_order_and_about_when_they_were(gaps: list[float], rate: float) -> None:
     times = [0.0, *itertools.accumulate(gaps)]

@@ -92,6 +92,7 @@ RESULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("other", [None, "usual", "nobody"])
 def test_there_is_a_page_for_any_result(name: str, other: str | None) -> None:
@@ -110,6 +111,7 @@ def test_a_page_answers_first_whether_it_is_good() -> None:
     assert "NO TROUBLE:" in Page(page_text(sample_result())).text
 
 
+@pytest.mark.slow
 def test_all_plots_are_there_and_a_second_run_is_in_each() -> None:
     page = page_text(sample_result())
     titles = re.findall(r'<svg role="img" aria-label="([^"]+)"', page)
@@ -121,6 +123,7 @@ def test_all_plots_are_there_and_a_second_run_is_in_each() -> None:
     assert all("#e69f00" in each for each in drawn)
 
 
+@pytest.mark.slow
 def test_a_page_warns_of_runs_that_did_not_do_the_same() -> None:
     told = "The runs did not do the same: count was 100, now it is 50."
     assert told in Page(page_text(sample_result(count=50), sample_result())).text
@@ -142,6 +145,7 @@ def test_names_of_a_legend_that_do_not_fit_beside_each_other_are_in_two_columns(
     assert columns(*("the other run, connections lost",) * 6) == 2
 
 
+@pytest.mark.slow
 def test_what_a_server_says_is_text() -> None:
     document = judged(sample_result(), "latency.p99<500ms")
     document |= {
@@ -163,10 +167,12 @@ def test_what_a_server_says_is_text() -> None:
     assert "\x1b" not in page.text
 
 
+@pytest.mark.slow
 def test_the_same_result_gives_the_same_page() -> None:
     assert page_text(sample_result()) == page_text(sample_result())
 
 
+@pytest.mark.slow
 def test_a_page_takes_its_colours_from_the_reader() -> None:
     page = page_text(sample_result())
     assert "prefers-color-scheme: dark" in page

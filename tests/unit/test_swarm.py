@@ -152,6 +152,7 @@ class Stalls(Keeps):
         yield Play()
 
 
+@pytest.mark.slow
 async def test_who_stalls_reads_again_and_others_do_not_notice() -> None:
     measured, _, _ = await play(Stalls, Seats, seconds=0.7)
     stalled, *others = measured.bots

@@ -388,6 +388,7 @@ trio.run(main)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGSTOP")
 def test_a_process_that_was_stopped_reports_nothing() -> None:
     with subprocess.Popen(

@@ -111,7 +111,8 @@ class Recording:
         return found
 
     def _lay_out(self, track: Track, rate: float) -> list[list[Any]]:
-        places: list[list[Any] | None] = [None] * max(1, round(self._length(track) * rate))
+        # The last input has a place of its own also where inputs are rarer than they were recorded.
+        places: list[list[Any] | None] = [None] * max(round(self._length(track) * rate), int(track[-1][0] * rate) + 1)
         newest = -1
         for seconds, values in track:
             exact = seconds * rate
