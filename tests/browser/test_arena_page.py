@@ -126,6 +126,7 @@ def test_two_players_see_each_other_fly_and_hear_each_other(server: GameServer, 
     until(ada, "document.getElementById('feed').innerText.includes('Bob: <b>wasd</b> is how I fly')")
 
 
+@pytest.mark.slow
 def test_keys_fly_and_a_window_without_focus_lets_go(server: GameServer, browser_page: OpenPage) -> None:
     page = play(browser_page, server.url, "Ada")
     page.keyboard.down("KeyW")
@@ -234,6 +235,7 @@ def test_a_lost_connection_and_a_page_loaded_again_come_back_to_the_same_ship(
     assert page.evaluate(f"[tickwire.session.player, {MINE}.row.id]") == before
 
 
+@pytest.mark.slow
 def test_a_lost_connection_has_the_keys_also_of_who_talks(relay: Relay, browser_page: OpenPage) -> None:
     page = play(browser_page, f"http://127.0.0.1:{relay.port}", "Ada", expect_errors=LOST)
     page.keyboard.press("Enter")
@@ -246,6 +248,7 @@ def test_a_lost_connection_has_the_keys_also_of_who_talks(relay: Relay, browser_
     assert not page.locator("#chat").is_visible()
 
 
+@pytest.mark.slow
 def test_who_tries_again_and_again_tries_once(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/arena/", expect_errors=LOST, **SMALL)
     server.kill()
@@ -382,6 +385,7 @@ def test_nothing_lies_on_anything_in_windows_of_all_widths(
     assert page.evaluate("tickwire.game.table.view.camera.shakes") == 0  # for who asked for less motion
 
 
+@pytest.mark.slow
 def test_no_server_is_told_on_the_join_screen(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/arena/", expect_errors=LOST, **SMALL)
     until(page, "document.getElementById('rooms-state').innerText.includes('first')")
@@ -419,6 +423,7 @@ def test_a_phone_plays(server: GameServer, browser_page: OpenPage) -> None:
     until(page, f"!{MINE}.row.thrusting && tickwire.session.world.table('Bullet').size === 0")
 
 
+@pytest.mark.slow
 def test_the_join_screen_fits_and_there_are_words_for_each_close_code(
     server: GameServer, browser_page: OpenPage
 ) -> None:

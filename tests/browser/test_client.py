@@ -54,6 +54,7 @@ def test_a_page_joins_and_moves(server: GameServer, browser_page: OpenPage) -> N
     assert page.evaluate("session.stats.desyncs") == 0
 
 
+@pytest.mark.slow
 def test_two_pages_see_each_other_move_and_hear_each_other(server: GameServer, browser_page: OpenPage) -> None:
     ada, bob = browser_page(server.url + "/"), browser_page(server.url + "/")
     join(ada, "/walking", name="Ada")
@@ -167,6 +168,7 @@ def test_a_browser_that_was_offline_comes_back_when_it_is_online(
     returned(page, player, "Ada")
 
 
+@pytest.mark.slow
 def test_a_server_that_died_has_new_rooms(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/", expect_errors=LOST)
     join(page, "/walking", name="Ada")

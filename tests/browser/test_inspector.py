@@ -348,6 +348,7 @@ def test_a_restarted_server_is_joined_again(server: GameServer, browser_page: Op
     assert not page.locator("#notice").is_visible()
 
 
+@pytest.mark.slow
 def test_a_page_that_is_loaded_again_is_in_the_room(server: GameServer, browser_page: OpenPage) -> None:
     page = join(browser_page, server.url + "/duel/")
     page.reload()

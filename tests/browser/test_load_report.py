@@ -39,6 +39,7 @@ def open_report(browser_page: OpenPage, report: Path, **options: object) -> Page
     return page
 
 
+@pytest.mark.slow
 def test_a_report_shows_all_its_plots_without_a_network(report: Path, browser_page: OpenPage) -> None:
     page = open_report(browser_page, report, viewport={"width": 1280, "height": 900})
     assert page.locator("h1").inner_text().startswith("FAILED: 1 of 3 requirements not met: frames.rate>=25")

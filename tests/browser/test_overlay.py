@@ -60,6 +60,7 @@ def line(page: Page, kind: str) -> Locator:
     return page.locator("ol li", has=page.locator(f".kind:text-is('{kind}')")).first
 
 
+@pytest.mark.slow
 def test_a_key_shows_and_hides_it_and_the_tab_remembers(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/")
     play(page)
@@ -85,6 +86,7 @@ def test_a_key_shows_and_hides_it_and_the_tab_remembers(server: GameServer, brow
     assert page.evaluate("[overlay.element.isConnected, overlay.visible]") == [False, False]
 
 
+@pytest.mark.slow
 def test_keys_and_clicks_go_where_they_are_meant(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/?overlay")
     play(page)
@@ -105,6 +107,7 @@ def test_keys_and_clicks_go_where_they_are_meant(server: GameServer, browser_pag
     assert page.evaluate("[heard, overlay.visible]") == [["w", "pointer", "a", "`"], True]
 
 
+@pytest.mark.slow
 def test_the_link_is_as_the_session_says(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/?overlay")
     play(page)
@@ -154,6 +157,7 @@ def test_the_tables_are_the_world(server: GameServer, browser_page: OpenPage) ->
     assert ada.get_by_text("no row has this text").is_visible()
 
 
+@pytest.mark.slow
 def test_the_log_tells_every_message(server: GameServer, browser_page: OpenPage) -> None:
     page = browser_page(server.url + "/?overlay", permissions=["clipboard-read", "clipboard-write"])
     play(page, secret="s")

@@ -147,6 +147,7 @@ async def test_ones_own_rooms_in_the_current_folder(folder: Path) -> None:
         assert "seed=5" in err
 
 
+@pytest.mark.slow
 async def test_sources_of_settings_in_order(folder: Path) -> None:
     (folder / "a.toml").write_text(
         '[server]\ntick_rate = 30\nport = 1\nrooms = ["my_game:Tiny"]\nlog_level = "error"\n'
@@ -241,6 +242,7 @@ def test_an_import_that_fails_inside_a_game_shows_where(folder: Path) -> None:
     assert "nowhere_to_be_found" in done.stderr
 
 
+@pytest.mark.slow
 def test_help(folder: Path) -> None:
     done = run(folder, "--help")
     assert done.returncode == 0

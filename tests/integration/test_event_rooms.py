@@ -461,6 +461,7 @@ async def test_an_exception_ends_it_alone(autojump_clock: MockClock) -> None:
         assert room_of(server).log[-1] == ("hey", 1)
 
 
+@pytest.mark.slow
 async def test_the_watchdog_sees_a_slow_tick_and_takes_sleep_for_none(caplog: pytest.LogCaptureFixture) -> None:
     """In real time: the watchdog has a thread."""
 

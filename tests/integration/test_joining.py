@@ -318,6 +318,7 @@ async def test_types_have_rooms_of_their_own_and_ids_of_one_server(autojump_cloc
         assert {room.id: room.name for room in server.rooms} == {"1": "duel", "2": "calm", "3": "calm"}
 
 
+@pytest.mark.slow
 async def test_three_hundred_rooms_at_once(autojump_clock: MockClock) -> None:
     async with served({"duel": Duel, "calm": Calm}) as server:
         for name in ("duel", "calm"):

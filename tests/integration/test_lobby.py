@@ -96,6 +96,7 @@ async def test_a_watcher_sees_rooms_come_change_and_go() -> None:
         assert server.room("lobby").world.tables[0].alive.sum() == 1
 
 
+@pytest.mark.slow
 async def test_a_watcher_sees_how_many_spectators_there_are() -> None:
     class SlowDuel(Duel):
         tick_rate = 2  # the lobby looks several times before its next tick

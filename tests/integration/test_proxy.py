@@ -230,6 +230,7 @@ async def arena(link: str) -> AsyncIterator[tuple[Server, Scene]]:
         yield server, scene
 
 
+@pytest.mark.slow
 async def test_a_player_plays_through_it_and_holds_what_the_server_holds() -> None:
     async with (
         arena("delay=10ms,jitter=2ms,loss=1%") as (_, scene),
@@ -333,6 +334,7 @@ async def test_the_command_says_where_it_is_and_at_its_end_what_it_delivered(num
     assert re.search(r"^1 connection over delay=20ms,jitter=2ms; up [\d,]+ bytes, delay asked 20 ms, median ", output)
 
 
+@pytest.mark.slow
 async def test_the_command_records_what_is_played(tmp_path: Path) -> None:
     path = tmp_path / "played.jsonl"
     async with serve(Arena, port=0) as server:

@@ -37,6 +37,7 @@ class CalmArena(Arena):
         """No asteroids."""
 
 
+@pytest.mark.slow
 def test_it_joins_and_draws_its_own_ship_in_the_middle(tmp_path: Path) -> None:
     picture = tmp_path / "arena.png"
     with serve_in_thread({"arena": CalmArena}, port=0) as server:

@@ -642,6 +642,7 @@ def test_draining(room_class: type[Field]) -> None:
         assert ada.closed == (CloseCode.RESTART, "the server restarts; reconnect in 1.0 s")
 
 
+@pytest.mark.slow
 @both
 def test_a_timer_made_while_draining_waits(room_class: type[Field]) -> None:
     class Slow(room_class):  # type: ignore[misc,valid-type]

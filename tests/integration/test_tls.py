@@ -478,6 +478,7 @@ def binary(certificate: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(certificate.read_text())
 
 
+@pytest.mark.slow
 async def test_a_new_certificate_on_sighup(running: Running, files: Path) -> None:
     context = trusting(files / "server.pem")
     with trio.fail_after(SECONDS):

@@ -261,6 +261,7 @@ def test_entering_and_leaving_are_told_once_and_cell_borders_never(scene: Scene)
     assert -160 < went <= -100
 
 
+@pytest.mark.slow
 def test_what_trembles_at_the_edge_of_the_view_does_not_come_and_go(scene: Scene) -> None:
     link, _ = scene.join(scene.ships[0])
     for at in range(100, 160):
@@ -485,6 +486,7 @@ def test_who_is_away_for_5000_ticks_costs_nothing_more(scene: Scene, what: str) 
     assert len(player._outbox) == 0
 
 
+@pytest.mark.slow
 def test_who_is_away_keeps_nothing_of_what_others_held(scene: Scene) -> None:
     """What a player was sent with its last hash is one array for all players of that tick."""
     link, player = scene.join(scene.ships[3])
@@ -646,6 +648,7 @@ async def test_private_fields_over_sockets(autojump_clock: MockClock) -> None:
         assert [(row.ammo, row.plan) for row in seen] == [(None, None), (7, "ambush")]
 
 
+@pytest.mark.slow
 async def test_who_stops_pumping_gets_one_frame_and_goes_on(autojump_clock: MockClock) -> None:
     with trio.fail_after(60):
         patient = Limits(dead_seconds=60)  # who stops pumping answers no pings either
